@@ -1,0 +1,213 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/mylibsql/mylibsql/engine/translog"
+)
+
+// Save makes log the next record, as [Store] says. It writes the log once and syncs one file and
+// two folders (three for a snapshot).
+//
+// When the context ends, the disk is full or anything else fails before the record exists, nothing
+// is left behind. When the record exists but a further name could not be given to it, Save fails
+// although the log is part of the chain, and the repeated Save adds the names; [ErrClash] says that
+// a foreign file is in the way.
+//
+// A log without checksums, whose end is smaller than its key, or that does not begin where it says
+// that it continues, is refused with a [*translog.FormatError] or [*translog.GapError].
+func (d *Directory) Save(ctx context.Context, log *translog.Log) error {
+	key := log.Follows().FrameNo + 1
+	if err := errors.Join(ctx.Err(), fitsPlace(log)); err != nil {
+		return fmt.Errorf("checkpoint: save log: %w", err)
+	}
+	if err := d.checkPredecessor(key, log); err != nil {
+		return err
+	}
+	err := d.save(ctx, key, log)
+	if errors.Is(err, fs.ErrNotExist) {
+		d.forgetFolders()
+	}
+	if err != nil {
+		return err
+	}
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.tail = tail{key: key, end: log.End()}
+	return nil
+}
+
+func (d *Directory) save(ctx context.Context, key translog.FrameNo, log *translog.Log) error {
+	if _, err := os.Lstat(d.recordPath(key)); err == nil {
+		return d.settle(key, log) // Spares writing a log that cannot become the record.
+	}
+	for _, name := range []string{chainFolder, logFolder, temporaryFolder} {
+		if err := d.ensureFolder(name); err != nil {
+			return err
+		}
+	}
+	temporary, err := d.createTemporary(key)
+	if err != nil {
+		return err
+	}
+	defer d.discard(temporary)
+	return d.publish(ctx, key, log, temporary)
+}
+
+// publish turns a new file into the record. The order of its steps is the whole promise of Save.
+func (d *Directory) publish(
+	ctx context.Context, key translog.FrameNo, log *translog.Log, temporary *os.File,
+) error {
+	record := d.recordPath(key)
+
+	// The content goes to a file that nobody looks for, so a torn one is never met.
+	written, err := d.calls.write(temporary, cancellable{ctx, log})
+	if err != nil {
+		return fmt.Errorf("checkpoint: write log: %w", err)
+	}
+	if written != log.Size() {
+		return fmt.Errorf("checkpoint: write log: %w", io.ErrShortWrite)
+	}
+	// Before the sync, so that the time is durable with the content; all names share it.
+	if err := os.Chtimes(temporary.Name(), log.Timestamp(), log.Timestamp()); err != nil {
+		return fmt.Errorf("checkpoint: set time of log: %w", err)
+	}
+	// Before the link: a record must never be there without its content. After a failed sync the
+	// kernel may have dropped the pages, so the file is thrown away and never synced again.
+	if err := d.calls.syncFile(temporary); err != nil {
+		return fmt.Errorf("checkpoint: sync log: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("checkpoint: save log: %w", err)
+	}
+	// The decision: exactly one creator of this name succeeds. A rename would replace the loser's
+	// or the winner's file in silence.
+	err = d.calls.link(temporary.Name(), record)
+	if errors.Is(err, fs.ErrExist) {
+		return d.settle(key, log)
+	}
+	if err != nil {
+		return fmt.Errorf("checkpoint: create record: %w", err)
+	}
+	// The record's name must survive a power cut: from here on the log is saved.
+	if err := d.syncChain(); err != nil {
+		return err
+	}
+	// Only after that: Litestream must not restore a log that the chain may lose again.
+	return d.completeNames(key, log)
+}
+
+// settle decides what an existing record means for the log that wanted its place.
+func (d *Directory) settle(key translog.FrameNo, log *translog.Log) error {
+	existing, err := d.openRecord(key)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = existing.Close() }()
+	// Damage must not pass for a stranger's log, nor for our own.
+	if err := existing.Verify(); err != nil {
+		return fmt.Errorf("checkpoint: record %s: %w", d.recordPath(key), err)
+	}
+	// Its creator may have died before this step, and both answers rely on the record.
+	if err := d.syncChain(); err != nil {
+		return err
+	}
+	if !sameContent(existing, log) {
+		return d.taken(key, existing)
+	}
+	return d.completeNames(key, existing)
+}
+
+func (d *Directory) taken(key translog.FrameNo, existing *translog.Log) error {
+	return fmt.Errorf("checkpoint: record %s: %w", d.recordPath(key), &translog.TakenError{
+		At: key, First: existing.First(), Last: existing.Last(), End: existing.End(),
+	})
+}
+
+// fitsPlace checks the log against the place that it names itself.
+func fitsPlace(log *translog.Log) error {
+	follows := log.Follows()
+	if log.End().Checksum == 0 {
+		return &translog.FormatError{
+			Field: "post-apply checksum", Got: "none", Want: "a checksum, which tells forks apart",
+		}
+	}
+	if log.Last() <= follows.FrameNo {
+		return &translog.FormatError{
+			Field: "last position", Got: log.Last(), Want: "one after " + follows.String(),
+		}
+	}
+	if log.IsSnapshot() {
+		return nil
+	}
+	if log.First() != follows.FrameNo+1 {
+		return gap(follows, log.Start(), log)
+	}
+	_, err := translog.CheckChain(follows, log)
+	return err
+}
+
+// checkPredecessor makes sure that the record exists which the log continues: a record behind a gap
+// could never be restored, so it must not be confirmed. The check can be made ahead of the
+// creation, because a record never changes.
+func (d *Directory) checkPredecessor(key translog.FrameNo, log *translog.Log) error {
+	follows := log.Follows()
+	if key == 1 {
+		return nil
+	}
+	d.mutex.Lock()
+	known := d.tail
+	d.mutex.Unlock()
+	if known.end == follows {
+		if _, err := os.Lstat(d.recordPath(known.key)); err == nil {
+			return nil
+		}
+	}
+	keys, err := d.keys()
+	if err != nil {
+		return err
+	}
+	index := lastKeyUpTo(keys, follows.FrameNo)
+	if index < 0 {
+		return fmt.Errorf("checkpoint: save log: %w", gap(translog.Position{}, follows, log))
+	}
+	before, err := d.openRecord(keys[index])
+	if err != nil {
+		return err
+	}
+	defer func() { _ = before.Close() }()
+	if before.Last() < follows.FrameNo {
+		return fmt.Errorf("checkpoint: save log: %w", gap(before.End(), follows, log))
+	}
+	// Another history passed through this position.
+	if before.End() != follows {
+		return d.taken(keys[index], before)
+	}
+	return nil
+}
+
+// cancellable writes a log and stops between two writes when the context has ended.
+type cancellable struct {
+	ctx context.Context
+	log *translog.Log
+}
+
+// WriteTo implements [io.WriterTo].
+func (c cancellable) WriteTo(w io.Writer) (int64, error) {
+	return c.log.WriteTo(writerFunc(func(content []byte) (int, error) {
+		if err := c.ctx.Err(); err != nil {
+			return 0, err
+		}
+		return w.Write(content)
+	}))
+}
+
+type writerFunc func([]byte) (int, error)
+
+// Write implements [io.Writer].
+func (f writerFunc) Write(content []byte) (int, error) { return f(content) }
