@@ -1,0 +1,209 @@
+//go:build cgo
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/mylibsql/mylibsql/engine/translog"
+)
+
+// Save stores a log where the application wants it. It must not return nil until the
+// log is durable there. The log is valid until it returns: Clone keeps it longer.
+type Save func(ctx context.Context, log *translog.Log) error
+
+// Checkpoint hands everything that is committed and not saved to save, as one log,
+// and returns the last saved position. save is called at most once, and not at all when there
+// is nothing to save; writers go on meanwhile. Its nil resolves the acks up to the
+// log's end.
+//
+// An error of save is returned as it is. Nothing is lost then: the next Checkpoint
+// offers the same pages, merged with what came since, as a log that continues the
+// same position. A panic of save comes as a *SavePanicError. One Checkpoint runs at a
+// time; another one waits until ctx ends.
+//
+// It takes neither a connection of a pool nor the write gate, so it works inside a transaction.
+// It returns ErrNested inside its own save, and ErrClosed, ErrFenced,
+// ErrReplaced or ErrPoisoned when nothing can be saved any more.
+func (db *DB) Checkpoint(ctx context.Context, save Save) (translog.FrameNo, error) {
+	if ctx.Value(savingKey{}) == db {
+		return db.Saved().FrameNo, ErrNested
+	}
+	if err := db.checkpointing.Acquire(ctx, 1); err != nil {
+		return db.Saved().FrameNo, err
+	}
+	defer db.checkpointing.Release(1)
+	offer, err := db.prepareOffer(ctx)
+	if err != nil || offer == nil {
+		return db.Saved().FrameNo, err
+	}
+	err = callSave(context.WithValue(ctx, savingKey{}, db), save, offer.log)
+	err = db.settleOffer(ctx, offer, err)
+	db.resetIfDue(ctx)
+	return db.Saved().FrameNo, err
+}
+
+// savingKey marks the context of a save function with its database.
+type savingKey struct{}
+
+// offer is a log on its way through save.
+type offer struct {
+	log      *translog.Log
+	end      translog.Position
+	observed time.Time // when its end was the committed position
+}
+
+// prepareOffer seals up to the committed position and merges what is pending. It returns nil
+// when all is saved.
+func (db *DB) prepareOffer(ctx context.Context) (*offer, error) {
+	if err := db.sealing.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer db.sealing.Release(1)
+	if err := db.writable(); err != nil {
+		return nil, err
+	}
+	to, _, err := db.observeIndex()
+	if err != nil {
+		return nil, err
+	}
+	observed := time.Now()
+	if to.position == db.Saved().FrameNo {
+		return nil, nil
+	}
+	if err := db.syncWAL(); err != nil {
+		return nil, err
+	}
+	if err := db.seal(ctx, to); err != nil {
+		return nil, err
+	}
+	if !db.sealer.begun {
+		if err := db.beginHistory(ctx); err != nil {
+			return nil, err
+		}
+		if err := db.syncWAL(); err != nil {
+			return nil, err
+		}
+	}
+	log, err := db.mergePending()
+	if err != nil || log == nil {
+		return nil, err
+	}
+	db.noteOffer(log.End())
+	return &offer{log: log, end: log.End(), observed: observed}, nil
+}
+
+// syncWAL makes committed frames durable before their position leaves the process.
+// A failed fsync may have dropped them: nothing is vouched for after that.
+func (db *DB) syncWAL() error {
+	if err := db.walFile.Sync(); err != nil {
+		return db.fail(fmt.Errorf("%w: fsync of the WAL: %w", ErrPoisoned, err))
+	}
+	return nil
+}
+
+// mergePending makes one log of what is pending; nil when nothing is.
+func (db *DB) mergePending() (*translog.Log, error) {
+	logs := make([]*translog.Log, 0, len(db.sealer.pending))
+	for _, p := range db.sealer.pending {
+		logs = append(logs, p.log)
+	}
+	if len(logs) == 0 {
+		return nil, nil
+	}
+	return translog.Merge(db.sidecar.folder, logs...)
+}
+
+// callSave turns a panic into an error, so that the locks of the engine are let go.
+func callSave(ctx context.Context, save Save, log *translog.Log) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &SavePanicError{Value: value, Stack: debug.Stack()}
+		}
+	}()
+	return save(ctx, log)
+}
+
+// settleOffer draws the consequences of save's answer.
+func (db *DB) settleOffer(ctx context.Context, o *offer, answer error) error {
+	closeErr := o.log.Close()
+	// The answer counts, whether or not the caller still waits for it.
+	if err := db.sealing.Acquire(context.WithoutCancel(ctx), 1); err != nil {
+		return errors.Join(answer, err)
+	}
+	defer db.sealing.Release(1)
+	var taken *translog.TakenError
+	if errors.As(answer, &taken) {
+		return errors.Join(db.settleTaken(o, taken, answer), closeErr)
+	}
+	if answer != nil {
+		if !db.everSaved() {
+			db.startOver()
+		}
+		return errors.Join(answer, closeErr)
+	}
+	return errors.Join(db.confirm(o.end, o.observed), closeErr)
+}
+
+func (db *DB) everSaved() bool { return !db.Saved().IsZero() }
+
+// confirm moves the saved position and forgets the logs up to it.
+func (db *DB) confirm(end translog.Position, observed time.Time) error {
+	db.moveSaved(end, observed)
+	db.dropPending(end.FrameNo)
+	db.mu.Lock()
+	db.offered = nil
+	db.mu.Unlock()
+	if err := db.writeRecord(false); err != nil {
+		db.log.Warn("state not written", "path", db.path, "error", err)
+	}
+	return nil
+}
+
+// settleTaken handles a place in the history that is taken. When the log there is one that
+// was offered from here, its save had succeeded and only the answer was lost: it counts, and
+// the next Checkpoint continues from its end. Any other log was written by another primary.
+func (db *DB) settleTaken(o *offer, taken *translog.TakenError, answer error) error {
+	db.mu.Lock()
+	known := false
+	for _, end := range db.offered {
+		known = known || end == taken.End
+	}
+	db.mu.Unlock()
+	if !known {
+		return db.fail(fmt.Errorf("%w: %w", ErrFenced, answer))
+	}
+	if err := db.confirm(taken.End, o.observed); err != nil {
+		return err
+	}
+	if first := db.firstPending(); taken.End != o.end && first != nil &&
+		first.Follows() != taken.End {
+		db.startOver() // a merged log cannot be split: a snapshot continues from here
+	}
+	return nil
+}
+
+// noteOffer remembers a log whose save is about to be tried: should the answer be
+// lost, the store tells by its end that it was ours.
+func (db *DB) noteOffer(end translog.Position) {
+	db.mu.Lock()
+	db.pendingAcks.offered(end.FrameNo)
+	if n := len(db.offered); n == 0 || db.offered[n-1] != end {
+		db.offered = append(db.offered, end)
+	}
+	if excess := len(db.offered) - offeredMax; excess > 0 {
+		db.offered = db.offered[excess:]
+	}
+	db.mu.Unlock()
+	if err := db.writeRecord(false); err != nil {
+		db.log.Warn("state not written", "path", db.path, "error", err)
+	}
+}
+
+// offeredMax bounds the remembered offers. A store that loses more answers than
+// that in a row looks like another primary, and fences this one.
+const offeredMax = 64

@@ -1,0 +1,207 @@
+//go:build cgo
+
+package engine
+
+import (
+	"strings"
+
+	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
+)
+
+// Class is what a statement's text may do to the main database.
+type Class uint8
+
+// The classes of statements.
+const (
+	// Read changes nothing and cannot end a transaction.
+	Read Class = iota
+	// Control opens or ends a transaction or savepoint without writing.
+	Control
+	// Write may change the database, or is BEGIN IMMEDIATE: it needs the write gate.
+	Write
+	// Several is a text of several statements, of which one may write.
+	Several
+	// Checkpoint is PRAGMA wal_checkpoint, which the engine answers.
+	Checkpoint
+	// Attach adds a database to the connection: what came is looked at afterwards.
+	Attach
+)
+
+// classCacheEntries bounds the answers that a connection remembers.
+const classCacheEntries = 256
+
+// Classify tells what a text may do. The words that can only read or only write
+// are recognised here; for everything else SQLite is asked, by preparing the statement.
+// Only answers that cannot change are remembered.
+func (s *Session) Classify(text string) Class {
+	word, rest := firstWord(text)
+	single := isSingle(text)
+	if single {
+		switch word {
+		case "select", "values":
+			return Read
+		case "insert", "update", "delete", "replace":
+			return Write
+		case "commit", "end", "rollback", "savepoint", "release":
+			return Control
+		case "begin":
+			if kind, _ := firstWord(rest); kind == "immediate" || kind == "exclusive" {
+				return Write
+			}
+			return Control
+		}
+	}
+	if class, ok := s.classes[text]; ok {
+		return class
+	}
+	class, stable := s.ask(text)
+	if stable {
+		if len(s.classes) >= classCacheEntries {
+			clear(s.classes)
+		}
+		s.classes[text] = class
+	}
+	return class
+}
+
+func (s *Session) ask(text string) (class Class, stable bool) {
+	a := s.handle.Ask(text)
+	if rest := text[min(a.Tail, len(text)):]; !a.Failed && !isBlank(rest) {
+		return Several, false
+	}
+	switch {
+	case a.Failed:
+		// Preparing it again reports why. A table that another connection is about
+		// to create could make it compile: then it counts as a write.
+		return Write, false
+	case a.Checkpoint:
+		return Checkpoint, false
+	case a.Attach:
+		return Attach, false
+	case a.Pragma != "":
+		return pragmaClass(a), false
+	case a.Reindex, !a.Readonly:
+		return Write, false
+	case a.Control:
+		return Control, false
+	}
+	return Read, true
+}
+
+// connectionPragmas only change the connection, or only read, whatever they are
+// given. Every other pragma that is given a value, or that acts without one, counts
+// as a write. https://www.sqlite.org/pragma.html
+var connectionPragmas = map[string]bool{
+	"analysis_limit": true, "automatic_index": true, "busy_timeout": true,
+	"cache_size": true, "cache_spill": true, "case_sensitive_like": true,
+	"cell_size_check": true, "checkpoint_fullfsync": true, "collation_list": true,
+	"compile_options": true, "data_version": true, "database_list": true,
+	"defer_foreign_keys": true, "foreign_key_check": true, "foreign_key_list": true,
+	"foreign_keys": true, "freelist_count": true, "fullfsync": true,
+	"function_list": true, "hard_heap_limit": true, "ignore_check_constraints": true,
+	"index_info": true, "index_list": true, "index_xinfo": true,
+	"integrity_check": true, "journal_size_limit": true, "legacy_alter_table": true,
+	"mmap_size": true, "module_list": true, "pragma_list": true, "query_only": true,
+	"quick_check": true, "read_uncommitted": true, "recursive_triggers": true,
+	"reverse_unordered_selects": true, "secure_delete": true, "shrink_memory": true,
+	"soft_heap_limit": true, "synchronous": true, "table_info": true,
+	"table_list": true, "table_xinfo": true, "temp_store": true, "threads": true,
+	"trusted_schema": true, "wal_autocheckpoint": true, "writable_schema": true,
+}
+
+// readingPragmas read when they are given no value.
+var readingPragmas = map[string]bool{
+	"application_id": true, "auto_vacuum": true, "encoding": true,
+	"journal_mode": true, "locking_mode": true, "max_page_count": true,
+	"page_count": true, "page_size": true, "schema_version": true,
+	"user_version": true, "default_cache_size": true,
+}
+
+func pragmaClass(a sqlite.Answer) Class {
+	name := strings.ToLower(a.Pragma)
+	if connectionPragmas[name] || !a.PragmaValue && readingPragmas[name] {
+		return Read
+	}
+	return Write
+}
+
+// isSingle reports whether a text is surely one statement: no semicolon but at
+// its end. A semicolon in a literal makes it ask SQLite, which is right too.
+func isSingle(text string) bool {
+	i := strings.IndexByte(text, ';')
+	return i < 0 || isBlank(text[i+1:])
+}
+
+func isBlank(text string) bool {
+	return strings.TrimLeft(text, " \t\r\n\f;") == ""
+}
+
+// firstWord returns the first word in lower case, behind white space and
+// comments, and what follows it.
+func firstWord(text string) (word, rest string) {
+	text = skipSpace(text)
+	n := 0
+	for n < len(text) && isLetter(text[n]) {
+		n++
+	}
+	return lower(text[:n]), text[n:]
+}
+
+func skipSpace(text string) string {
+	for {
+		text = strings.TrimLeft(text, " \t\r\n\f")
+		switch {
+		case strings.HasPrefix(text, "--"):
+			_, text, _ = strings.Cut(text, "\n")
+		case strings.HasPrefix(text, "/*"):
+			_, text, _ = strings.Cut(text[2:], "*/")
+		default:
+			return text
+		}
+	}
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' }
+
+// lower returns the words that Classify looks for in lower case, without an
+// allocation, and an empty string for any other word.
+func lower(word string) string {
+	if len(word) < len("end") || len(word) > len("immediate") {
+		return ""
+	}
+	var letters [len("immediate")]byte
+	for i := range len(word) {
+		letters[i] = word[i] | 0x20
+	}
+	switch string(letters[:len(word)]) {
+	case "select":
+		return "select"
+	case "insert":
+		return "insert"
+	case "update":
+		return "update"
+	case "delete":
+		return "delete"
+	case "replace":
+		return "replace"
+	case "values":
+		return "values"
+	case "begin":
+		return "begin"
+	case "commit":
+		return "commit"
+	case "end":
+		return "end"
+	case "rollback":
+		return "rollback"
+	case "savepoint":
+		return "savepoint"
+	case "release":
+		return "release"
+	case "immediate":
+		return "immediate"
+	case "exclusive":
+		return "exclusive"
+	}
+	return ""
+}

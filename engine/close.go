@@ -1,0 +1,67 @@
+//go:build cgo
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// close closes a database that nobody holds any more. A database whose commits are all in the
+// database file is left as one plain file without a WAL. Commits that are not saved stay in the
+// file, in the WAL or in the outbox, and are offered after the next open.
+func (db *DB) close() error {
+	db.background.Wait()
+	err := db.settleBeforeClose()
+	unsaved := db.everSaved() && db.lastSeen() > db.Saved().FrameNo
+	_ = db.fail(ErrClosed)
+	err = errors.Join(err, db.closeFiles())
+	db.background.Wait()
+	if db.options.Temporary {
+		return errors.Join(err, os.RemoveAll(filepath.Dir(db.path)))
+	}
+	if unsaved {
+		err = errors.Join(err, fmt.Errorf("%w: %d is saved, %d is committed",
+			ErrUnsaved, db.Saved().FrameNo, db.lastSeen()))
+	}
+	return err
+}
+
+// settleBeforeClose makes what is unsaved durable and empties the WAL, unless a foreign
+// connection keeps it.
+func (db *DB) settleBeforeClose() error {
+	if db.options.Temporary || db.writable() != nil {
+		return nil
+	}
+	to, _, err := db.observeIndex()
+	if err != nil {
+		return err
+	}
+	if err := db.seal(context.Background(), to); err != nil {
+		return err
+	}
+	if err := db.syncWAL(); err != nil {
+		return err
+	}
+	if err := db.fillOutbox(); err != nil {
+		return err
+	}
+	if err := db.writeRecord(true); err != nil {
+		return err
+	}
+	if err := db.guard.endRead(); err != nil {
+		return err
+	}
+	complete, err := db.writer.checkpoint("TRUNCATE")
+	if err != nil || !complete {
+		return err
+	}
+	if _, _, err := db.observeIndex(); err != nil {
+		return err
+	}
+	db.writer.handle.CheckpointOnClose()
+	return db.writeSettledRecord()
+}

@@ -1,0 +1,58 @@
+//go:build cgo
+
+package engine
+
+import (
+	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
+)
+
+// ConnectOptions are settings of one connection.
+type ConnectOptions struct {
+	DSN         string                          // for go-sqlite3, without parameters of ours
+	BusyTimeout time.Duration                   // how long a writer waits for the gate
+	Extensions  []string                        // loaded before the hook
+	ConnectHook func(*sqlite3.SQLiteConn) error // user code
+}
+
+// Connect opens a connection to the database. The protections of capture stand before any
+// user code runs, and are set again after it. The session holds the database open.
+func (db *DB) Connect(o ConnectOptions) (*Session, error) {
+	s := &Session{db: db, busyTimeout: o.BusyTimeout, classes: make(map[string]Class)}
+	d := &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) (err error) {
+		if s.handle, err = sqlite.Attach(c, true); err != nil {
+			return err
+		}
+		if err := s.handle.Protect(); err != nil {
+			return err
+		}
+		for _, extension := range o.Extensions {
+			if err := c.LoadExtension(extension, ""); err != nil {
+				return err
+			}
+		}
+		if o.ConnectHook == nil {
+			return nil
+		}
+		if err := o.ConnectHook(c); err != nil {
+			return err
+		}
+		return s.handle.Protect()
+	}}
+	conn, err := d.Open(o.DSN)
+	if err != nil {
+		if s.handle != nil {
+			s.handle.Release()
+		}
+		return nil, err
+	}
+	s.conn = conn.(*sqlite3.SQLiteConn)
+	db.Hold()
+	if o.ConnectHook != nil {
+		s.Expose() // the hook may have written
+	}
+	return s, nil
+}

@@ -1,0 +1,115 @@
+//go:build cgo
+
+package engine
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
+)
+
+// connection is one of the engine's own: bare, not restricted, never waiting for a lock.
+type connection struct {
+	sqlite *sqlite3.SQLiteConn
+	handle *sqlite.Handle
+}
+
+func openConnection(path string) (*connection, error) {
+	uri := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
+	uri.RawQuery = "mode=rw&_busy_timeout=0"
+	opened := &connection{}
+	d := &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) (err error) {
+		opened.handle, err = sqlite.Attach(c, false)
+		if err != nil {
+			return err
+		}
+		return opened.handle.Protect()
+	}}
+	conn, err := d.Open(uri.String())
+	if err != nil {
+		return nil, err
+	}
+	opened.sqlite = conn.(*sqlite3.SQLiteConn)
+	return opened, nil
+}
+
+func (c *connection) exec(statement string) error {
+	_, err := c.sqlite.ExecContext(context.Background(), statement, nil)
+	return err
+}
+
+// integers runs a statement and returns the integers of its first row.
+func (c *connection) integers(statement string) (values []int64, err error) {
+	rows, err := c.sqlite.QueryContext(context.Background(), statement, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	row := make([]driver.Value, len(rows.Columns()))
+	if err := rows.Next(row); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	for _, value := range row {
+		if n, ok := value.(int64); ok {
+			values = append(values, n)
+		}
+	}
+	return values, nil
+}
+
+// beginRead opens a read transaction and takes its snapshot.
+func (c *connection) beginRead() error {
+	if err := c.exec("BEGIN"); err != nil {
+		return err
+	}
+	if _, err := c.integers("SELECT 1 FROM sqlite_master LIMIT 1"); err != nil {
+		_ = c.exec("ROLLBACK")
+		return err
+	}
+	return nil
+}
+
+func (c *connection) endRead() error { return c.exec("ROLLBACK") }
+
+func (c *connection) close() error {
+	if c == nil {
+		return nil
+	}
+	err := c.sqlite.Close()
+	c.handle.Release()
+	return err
+}
+
+// checkpoint runs PRAGMA wal_checkpoint and reports whether everything in the WAL
+// is in the database file afterwards.
+func (c *connection) checkpoint(mode string) (complete bool, err error) {
+	values, err := c.integers("PRAGMA wal_checkpoint(" + mode + ")")
+	if err != nil {
+		return false, err
+	}
+	if len(values) != 3 {
+		return false, fmt.Errorf("engine: wal_checkpoint returned %d columns", len(values))
+	}
+	busy, frames, copied := values[0], values[1], values[2]
+	return busy == 0 && frames == copied, nil
+}
+
+// openWAL opens the -wal file. SQLite takes no locks on it, so closing it is harmless.
+func openWAL(path string) (*os.File, error) {
+	file, err := os.Open(path + "-wal")
+	if err != nil {
+		return nil, fmt.Errorf("engine: open WAL: %w", err)
+	}
+	return file, nil
+}

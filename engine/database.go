@@ -1,0 +1,121 @@
+//go:build cgo
+
+package engine
+
+import (
+	"container/list"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
+	"github.com/mylibsql/mylibsql/engine/translog"
+)
+
+// DB is one open database file, shared by every pool of the process that opens
+// it. Its methods are safe for concurrent use.
+//
+// Locks are taken in this order: gate, checkpointing, sealing, recording, an Ack's, mu. Who holds
+// checkpointing or sealing never waits for the gate, since its holder may be
+// waiting for them.
+type DB struct {
+	path     string // as SQLite resolves it
+	fileInfo fs.FileInfo
+	options  Options
+	pageSize int
+	sidecar  sidecar
+	log      *slog.Logger
+
+	gate          gate
+	checkpointing *semaphore.Weighted // one Checkpoint at a time; held while save runs
+	sealing       *semaphore.Weighted // owns sealer, store, writer and guard
+
+	index   sqlite.Index // valid while the guard is open
+	walFile *os.File     // own descriptor: SQLite takes no locks on the -wal file
+
+	writer *connection // owned by sealing
+	guard  *connection // owned by sealing; its read transaction is always open
+	sealer sealer      // owned by sealing
+
+	committed atomic.Uint64 // last.position, written under mu
+	failed    atomic.Bool   // failure is set
+
+	mu                sync.Mutex // guards what follows; held for moments only
+	last              point      // the last commit seen
+	saved             translog.Position
+	offered           []translog.Position // ends of logs whose save has an unknown outcome
+	failure           error               // set once: why nothing will be saved any more
+	unsavedSince      time.Time           // of the oldest unsaved commit; zero when all is saved
+	waiters           *list.List          // of waiter
+	pendingAcks       ackCount
+	walLimit          uint32 // Options.WALLimitFrames
+	resetFrame        uint32 // WAL frame at the last attempt to reset
+	resetting         bool   // a reset runs in the background
+	restartUnrecorded bool   // a WAL restart that state does not know of yet
+	background        sync.WaitGroup
+
+	recording sync.Mutex // guards record and the writing of it; taken before mu
+	record    record     // what the state file says
+
+	holders int // connections, connectors and handles; guarded by the registry
+}
+
+// errWALShrank is the cause when the WAL lost committed frames.
+var errWALShrank = errors.New("engine: WAL lost committed frames")
+
+// poisonLocked makes the engine refuse writes and fail every ack, once.
+func (db *DB) poisonLocked(cause error) error {
+	return db.failLocked(fmt.Errorf("%w: %w", ErrPoisoned, cause))
+}
+
+func (db *DB) failLocked(failure error) error {
+	if db.failure == nil {
+		db.failure = failure
+		db.failed.Store(true)
+		released := db.takeWaitersLocked(^translog.FrameNo(0))
+		db.background.Go(func() { fireAll(released, failure) })
+		if !errors.Is(failure, ErrClosed) {
+			db.log.Error("database takes no more writes", "path", db.path, "error", failure)
+		}
+	}
+	return db.failure
+}
+
+func (db *DB) fail(failure error) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.failLocked(failure)
+}
+
+// writable is nil while the database takes writes.
+func (db *DB) writable() error {
+	if !db.failed.Load() {
+		return nil
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.failure
+}
+
+// act does what an observation asks for, outside DB.mu.
+func (db *DB) act(what news) {
+	if what.restarted {
+		db.recordRestart()
+	}
+	if what.resetDue {
+		db.startReset()
+	}
+}
+
+// Path is the database file as SQLite resolves it: absolute, without symbolic links.
+func (db *DB) Path() string { return db.path }
+
+// PageSize is the database's page size in bytes.
+func (db *DB) PageSize() int { return db.pageSize }

@@ -1,0 +1,2 @@
+// Package engine runs one open database.
+package engine

@@ -1,0 +1,166 @@
+//go:build cgo
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"github.com/mylibsql/mylibsql/engine/translog"
+)
+
+// Errors of opening a database.
+var (
+	// ErrInUse is returned when another process has the database open as primary
+	// or replica. It comes as an *InUseError.
+	ErrInUse = errors.New("engine: database is in use by another process")
+	// ErrRole is returned when the role asked for contradicts the role that the
+	// database has, or is not one that this version serves.
+	ErrRole = errors.New("engine: wrong role")
+	// ErrState is returned when the state file in the sidecar directory is damaged.
+	ErrState = errors.New("engine: damaged state file")
+	// ErrBehind is returned when the database holds less than what was saved from
+	// it: an older copy was put in its place. It comes as a *BehindError.
+	ErrBehind = errors.New("engine: database is behind what was saved")
+	// ErrHardLink is returned when the file has more than one hard link: SQLite
+	// would keep a WAL for each name.
+	ErrHardLink = errors.New("engine: database file has more than one hard link")
+	// ErrSettings is returned when a pool asks for other settings than the pool
+	// that has the same file open.
+	ErrSettings = errors.New("engine: database is open with other settings")
+	// ErrVersion is returned when the SQLite library that is linked is older than 3.51.3,
+	// whose WAL reset bug loses commits: https://www.sqlite.org/wal.html#walresetbug
+	ErrVersion = errors.New("engine: SQLite 3.51.3 or newer is needed")
+)
+
+// Errors of an open database.
+var (
+	// ErrClosed is returned when the database is closed. For an ack it means that
+	// the write is committed in the file but was not saved before the close.
+	ErrClosed = errors.New("engine: database is closed")
+	// ErrReplaced is returned when another file stands at the database's path, or
+	// its WAL was deleted, while it is open. Nothing can be saved any more.
+	ErrReplaced = errors.New("engine: database file or WAL was replaced while open")
+	// ErrPoisoned is returned when the engine met a failure after which it cannot
+	// vouch for what is on disk. Close the database and open it again.
+	ErrPoisoned = errors.New("engine: database must be reopened")
+	// ErrFenced is returned when another primary has continued the saved history:
+	// what this one wrote since can never be saved.
+	ErrFenced = errors.New("engine: another primary has continued the history")
+	// ErrReadOnly is returned for a write in a read-only transaction or on a
+	// replica. It also matches sqlite3.Error with code SQLITE_READONLY.
+	ErrReadOnly = errors.New("engine: write refused")
+	// ErrRefused is returned for a statement that would break the capture of
+	// commits. It comes as a *RefusedError and also matches sqlite3.Error.
+	ErrRefused = errors.New("engine: statement refused")
+	// ErrTransactionEnded is returned for a statement in a transaction that SQLite
+	// has already rolled back by itself, such as after OR ROLLBACK or a full disk.
+	// Only Rollback is left.
+	ErrTransactionEnded = errors.New("engine: transaction was rolled back by SQLite")
+)
+
+// Errors of acks and checkpoints.
+var (
+	// ErrPending is returned by Ack.Err while the write is committed and not yet saved.
+	ErrPending = errors.New("engine: not saved yet")
+	// ErrUncommitted is returned by an ack while a transaction or RETURNING rows
+	// that carry it are open.
+	ErrUncommitted = errors.New("engine: the transaction that carries this ack is open")
+	// ErrAckUnused is returned by an ack under whose context no statement ever ran.
+	ErrAckUnused = errors.New("engine: no statement ran under the ack's context")
+	// ErrUnsaved is returned by Close when commits are not saved, where something
+	// was saved before. They are kept and offered after the next open.
+	ErrUnsaved = errors.New("engine: closed with unsaved commits")
+	// ErrEmpty is returned when a snapshot is asked of a database to which nothing
+	// was ever committed.
+	ErrEmpty = errors.New("engine: database is empty")
+	// ErrNested is returned by a Checkpoint that is called from within the save
+	// function of another one of the same database.
+	ErrNested = errors.New("engine: Checkpoint called from its own save function")
+	// ErrSavePanic is returned when a save function panicked. It comes as a *SavePanicError.
+	ErrSavePanic = errors.New("engine: save function panicked")
+)
+
+// InUseError tells which process has the database open. It matches ErrInUse.
+type InUseError struct {
+	Path string
+	PID  int // 0 when the lock file does not tell
+}
+
+// Error names the file and the process.
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("engine: %s is in use by process %d", e.Path, e.PID)
+}
+
+// Is makes the error match ErrInUse.
+func (e *InUseError) Is(target error) bool { return target == ErrInUse }
+
+// BehindError tells how far the database is behind. It matches ErrBehind.
+type BehindError struct {
+	Have, Saved translog.FrameNo
+}
+
+// Error names both positions.
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("engine: database ends at %d but was saved up to %d: "+
+		"restore it from what was saved", e.Have, e.Saved)
+}
+
+// Is makes the error match ErrBehind.
+func (e *BehindError) Is(target error) bool { return target == ErrBehind }
+
+// SavePanicError carries the value a save function panicked with. It matches ErrSavePanic.
+type SavePanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error shows the value.
+func (e *SavePanicError) Error() string {
+	return fmt.Sprintf("engine: save function panicked: %v", e.Value)
+}
+
+// Is makes the error match ErrSavePanic.
+func (e *SavePanicError) Is(target error) bool { return target == ErrSavePanic }
+
+// RefusedError says which statement was refused and why. It matches ErrRefused, and
+// sqlite3.Error by errors.As.
+type RefusedError struct {
+	What   string
+	Reason string
+	SQLite sqlite3.Error
+}
+
+// Error names the statement and the reason.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("engine: %s refused: %s", e.What, e.Reason)
+}
+
+// Is makes the error match ErrRefused.
+func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
+
+// Unwrap gives the error that SQLite itself has for it.
+func (e *RefusedError) Unwrap() error { return e.SQLite }
+
+// readOnlyError matches ErrReadOnly and sqlite3.Error.
+type readOnlyError struct{ reason string }
+
+func (e *readOnlyError) Error() string        { return "engine: write refused: " + e.reason }
+func (e *readOnlyError) Is(target error) bool { return target == ErrReadOnly }
+func (e *readOnlyError) Unwrap() error {
+	return sqlite3.Error{
+		Code:         sqlite3.ErrReadonly,
+		ExtendedCode: sqlite3.ErrNoExtended(sqlite3.ErrReadonly),
+	}
+}
+
+// busyError is what the write gate answers when the busy timeout is over: the
+// value that go-sqlite3 returns for SQLITE_BUSY.
+func busyError() error {
+	return sqlite3.Error{
+		Code:         sqlite3.ErrBusy,
+		ExtendedCode: sqlite3.ErrNoExtended(sqlite3.ErrBusy),
+	}
+}

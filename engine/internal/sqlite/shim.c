@@ -1,0 +1,187 @@
+#include "shim.h"
+#include <string.h>
+
+#define SQLITE_OK 0
+#define SQLITE_DENY 1
+#define SQLITE_IGNORE 2
+#define SQLITE_BUSY 5
+#define SQLITE_IOERR 10
+#define SQLITE_IOERR_SHORT_READ (SQLITE_IOERR | (2<<8))
+
+/* Action codes: https://www.sqlite.org/c3ref/c_alter_table.html */
+#define SQLITE_PRAGMA 19
+#define SQLITE_TRANSACTION 22
+#define SQLITE_ATTACH 24
+#define SQLITE_REINDEX 27
+#define SQLITE_SAVEPOINT 32
+
+#define SQLITE_FCNTL_FILE_POINTER 7
+#define SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE 1006
+#define SQLITE_CHECKPOINT_PASSIVE 0
+#define INDEX_REGION_BYTES 32768
+#define ATTACHED_CHECKPOINT_FRAMES 1000
+
+/* Setting any hook turns SQLite's automatic checkpoint off, which is the point
+** for "main". An attached database keeps what SQLite does by default. */
+static int on_wal(void *unused, sqlite3 *db, const char *name, int frames){
+  (void)unused;
+  if( strcmp(name, "main")!=0 && frames>=ATTACHED_CHECKPOINT_FRAMES ){
+    sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, 0, 0);
+  }
+  return SQLITE_OK;
+}
+
+static int is(const char *a, const char *b){
+  return a!=0 && sqlite3_stricmp(a, b)==0;
+}
+
+static int authorize_pragma(mylibsql_auth *auth, const char *name, const char *value,
+                            const char *schema){
+  int main_database = schema==0 || is(schema, "main");
+  auth->seen |= MYLIBSQL_SAW_PRAGMA;
+  if( value!=0 ) auth->seen |= MYLIBSQL_SAW_PRAGMA_VALUE;
+  strncpy(auth->pragma, name ? name : "", sizeof(auth->pragma)-1);
+  if( !main_database ) return SQLITE_OK;
+  if( is(name, "journal_mode") && value!=0 && !is(value, "wal") ){
+    auth->refused = MYLIBSQL_REFUSED_JOURNAL_MODE;
+    return SQLITE_DENY;
+  }
+  if( is(name, "locking_mode") && is(value, "exclusive") ){
+    auth->refused = MYLIBSQL_REFUSED_LOCKING_MODE;
+    return SQLITE_DENY;
+  }
+  if( is(name, "wal_autocheckpoint") && value!=0 ) return SQLITE_IGNORE;
+  if( is(name, "wal_checkpoint") ){
+    auth->seen |= MYLIBSQL_SAW_CHECKPOINT;
+    return SQLITE_IGNORE;
+  }
+  return SQLITE_OK;
+}
+
+static int authorize(void *p, int action, const char *a, const char *b,
+                     const char *schema, const char *trigger){
+  mylibsql_auth *auth = p;
+  (void)trigger;
+  switch( action ){
+    case SQLITE_PRAGMA: return authorize_pragma(auth, a, b, schema);
+    case SQLITE_ATTACH: auth->seen |= MYLIBSQL_SAW_ATTACH; break;
+    case SQLITE_REINDEX: auth->seen |= MYLIBSQL_SAW_REINDEX; break;
+    case SQLITE_TRANSACTION:
+    case SQLITE_SAVEPOINT: auth->seen |= MYLIBSQL_SAW_TRANSACTION; break;
+  }
+  return SQLITE_OK;
+}
+
+void mylibsql_checkpoint_on_close(sqlite3 *db, int on){
+  sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, on ? 0 : 1, (int*)0);
+}
+
+/* auth may be null: the engine's own connections are not restricted. */
+int mylibsql_protect(sqlite3 *db, mylibsql_auth *auth){
+  mylibsql_checkpoint_on_close(db, 0);
+  sqlite3_wal_hook(db, on_wal, 0);
+  if( auth==0 ) return SQLITE_OK;
+  return sqlite3_set_authorizer(db, authorize, auth);
+}
+
+static int main_file(sqlite3 *db, sqlite3_file **out){
+  *out = 0;
+  int rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, out);
+  if( rc==SQLITE_OK && (*out==0 || (*out)->pMethods==0) ) rc = SQLITE_IOERR;
+  return rc;
+}
+
+int mylibsql_map_index(sqlite3 *db, void **out){
+  sqlite3_file *file;
+  void volatile *region = 0;
+  int rc = main_file(db, &file);
+  if( rc!=SQLITE_OK ) return rc;
+  if( file->pMethods->iVersion<2 || file->pMethods->xShmMap==0 ) return SQLITE_IOERR;
+  rc = file->pMethods->xShmMap(file, 0, INDEX_REGION_BYTES, 0, &region);
+  if( rc==SQLITE_OK && region==0 ) rc = SQLITE_IOERR;
+  *out = (void*)region;
+  return rc;
+}
+
+/* The header as SQLite's walIndexTryHdr reads it: two copies, the first one
+** first, a barrier between; good when both are equal and the checksum holds. */
+static int read_header(const volatile uint32_t *index, uint32_t *header){
+  uint32_t second[12];
+  uint32_t s0 = 0, s1 = 0;
+  int i;
+  for(i=0; i<12; i++) header[i] = index[i];
+  __sync_synchronize();
+  for(i=0; i<12; i++) second[i] = index[12+i];
+  if( memcmp(header, second, sizeof(second))!=0 ) return SQLITE_BUSY;
+  for(i=0; i<10; i+=2){
+    s0 += header[i] + s1;
+    s1 += header[i+1] + s0;
+  }
+  if( s0!=header[10] || s1!=header[11] ) return SQLITE_BUSY;
+  return SQLITE_OK;
+}
+
+int mylibsql_observe(sqlite3 *db, const void *index, mylibsql_state *out){
+  uint32_t header[12];
+  const unsigned char *bytes = (const unsigned char*)header;
+  uint16_t size;
+  int tries = 0;
+  if( db!=0 ){
+    out->autocommit = sqlite3_get_autocommit(db);
+    out->transaction = sqlite3_txn_state(db, "main");
+  }
+  while( read_header(index, header)!=SQLITE_OK ){
+    if( ++tries>=1000 ) return SQLITE_BUSY;
+  }
+  memcpy(&size, bytes+14, sizeof(size));
+  out->change = header[2];
+  out->big_endian = bytes[13]!=0;
+  out->page_size = (size & 0xfe00u) + ((size & 0x0001u)<<16);
+  out->max_frame = header[4];
+  out->page_count = header[5];
+  out->checksum[0] = header[6];
+  out->checksum[1] = header[7];
+  out->salt[0] = header[8];
+  out->salt[1] = header[9];
+  out->backfilled = ((const volatile uint32_t*)index)[24];
+  return SQLITE_OK;
+}
+
+/* Prepares the first statement of a text without running it. */
+int mylibsql_ask(sqlite3 *db, const char *sql, int n, int *readonly, int *tail){
+  sqlite3_stmt *stmt = 0;
+  const char *rest = 0;
+  int rc = sqlite3_prepare_v2(db, sql, n, &stmt, &rest);
+  *readonly = stmt==0 ? 1 : sqlite3_stmt_readonly(stmt);
+  *tail = rest==0 ? n : (int)(rest-sql);
+  sqlite3_finalize(stmt);
+  return rc;
+}
+
+int mylibsql_read_file(sqlite3 *db, void *buffer, int n, sqlite3_int64 offset){
+  sqlite3_file *file;
+  int rc = main_file(db, &file);
+  if( rc!=SQLITE_OK ) return rc;
+  rc = file->pMethods->xRead(file, buffer, n, offset);
+  /* A short read is filled with zeros: pages that are only in the WAL yet. */
+  return rc==SQLITE_IOERR_SHORT_READ ? SQLITE_OK : rc;
+}
+
+int mylibsql_file_size(sqlite3 *db, sqlite3_int64 *out){
+  sqlite3_file *file;
+  int rc = main_file(db, &file);
+  if( rc!=SQLITE_OK ) return rc;
+  return file->pMethods->xFileSize(file, out);
+}
+
+/* The i-th attached database's file name, null past the last one. */
+const char *mylibsql_attached(sqlite3 *db, int i, const char **name){
+  *name = sqlite3_db_name(db, i);
+  if( *name==0 ) return 0;
+  const char *file = sqlite3_db_filename(db, *name);
+  return file==0 ? "" : file;
+}
+
+void mylibsql_interrupt(sqlite3 *db){
+  sqlite3_interrupt(db);
+}

@@ -1,0 +1,137 @@
+//go:build cgo
+
+package engine
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+	"golang.org/x/sync/semaphore"
+)
+
+// oldestSQLite is the first version without the WAL reset bug.
+const oldestSQLite = 3051003
+
+// open opens a database that is not open in this process. On an error nothing stays open,
+// and no folder that was not there before.
+func open(ctx context.Context, path string, info fs.FileInfo, created bool, options Options) (
+	_ *DB, err error,
+) {
+	if version, number, _ := sqlite3.Version(); number < oldestSQLite {
+		return nil, fmt.Errorf("%w: linked with %s", ErrVersion, version)
+	}
+	if options.Role != RolePrimary {
+		return nil, fmt.Errorf("%w: %q is not served by this version", ErrRole, options.Role)
+	}
+	resolved, err := resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{
+		path: resolved, fileInfo: info, options: options, log: options.Logger,
+		gate:          newGate(),
+		checkpointing: semaphore.NewWeighted(1), sealing: semaphore.NewWeighted(1),
+		waiters: list.New(), walLimit: uint32(options.WALLimitFrames),
+	}
+	var fresh bool
+	db.sidecar, fresh, err = openSidecar(resolved, info.Mode())
+	if err == nil {
+		err = db.sidecar.acquire(ctx, options.LockTimeout)
+	}
+	if err == nil {
+		err = db.start(created || info.Size() == 0)
+	}
+	if err != nil {
+		_ = db.closeFiles()
+		if fresh {
+			_ = os.RemoveAll(db.sidecar.folder)
+		}
+		return nil, err
+	}
+	return db, nil
+}
+
+// start opens the engine's connections, before those of any user, and finds out at
+// which position the database is.
+func (db *DB) start(empty bool) error {
+	old, found, err := db.sidecar.readState()
+	if err != nil {
+		return err
+	}
+	if found && old.Role != db.options.Role {
+		return fmt.Errorf("%w: the database is a %s", ErrRole, old.Role)
+	}
+	if err := db.openConnections(empty); err != nil {
+		return err
+	}
+	db.mu.Lock()
+	state, err := db.readIndexLocked(db.index.Read)
+	db.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if found {
+		err = db.resume(old, state)
+	} else {
+		db.adopt(state, empty)
+	}
+	if err != nil {
+		return err
+	}
+	return db.writeRecord(true)
+}
+
+func (db *DB) openConnections(empty bool) (err error) {
+	if db.writer, err = openConnection(db.path); err != nil {
+		return err
+	}
+	if empty && db.options.PageSize != 0 {
+		err := db.writer.exec(fmt.Sprintf("PRAGMA page_size = %d", db.options.PageSize))
+		if err != nil {
+			return err
+		}
+	}
+	if err := db.writer.exec("PRAGMA journal_mode = WAL"); err != nil {
+		return err
+	}
+	if db.guard, err = openConnection(db.path); err != nil {
+		return err
+	}
+	if err := db.guard.beginRead(); err != nil {
+		return err
+	}
+	sizes, err := db.guard.integers("PRAGMA page_size")
+	if err != nil || len(sizes) != 1 {
+		return errors.Join(errors.New("engine: page size is not known"), err)
+	}
+	db.pageSize = int(sizes[0])
+	if db.index, err = db.guard.handle.MapIndex(); err != nil {
+		return fmt.Errorf("engine: database is not in WAL mode: %w", err)
+	}
+	db.walFile, err = openWAL(db.path)
+	return err
+}
+
+// closeFiles closes whatever is open. The writer goes last: SQLite may remove the
+// WAL when its last connection closes.
+func (db *DB) closeFiles() error {
+	var errs []error
+	if db.guard != nil {
+		errs = append(errs, db.guard.close())
+	}
+	if db.walFile != nil {
+		errs = append(errs, db.walFile.Close())
+	}
+	if db.writer != nil {
+		errs = append(errs, db.writer.close())
+	}
+	for _, p := range db.sealer.pending {
+		errs = append(errs, p.log.Close())
+	}
+	return errors.Join(append(errs, db.sidecar.release())...)
+}

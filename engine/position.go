@@ -1,0 +1,203 @@
+//go:build cgo
+
+package engine
+
+import (
+	"errors"
+	"time"
+
+	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
+	"github.com/mylibsql/mylibsql/engine/translog"
+)
+
+// generation is one life of the WAL: from a restart to the next, under one salt.
+// Frame k of it has the position base+k.
+type generation struct {
+	base translog.FrameNo
+	salt [2]uint32
+}
+
+// point is a committed position, with its place in the WAL.
+type point struct {
+	generation
+	position translog.FrameNo
+	frame    uint32    // in the WAL, 0 when nothing was committed to this generation
+	checksum [2]uint32 // running checksum of that frame
+	pages    uint32    // database size, 0 when frame is 0
+}
+
+// news is what an observation brought to light.
+type news struct {
+	restarted bool // the first commit to a new generation of the WAL
+	resetDue  bool // the WAL has passed its limit
+}
+
+// observe compares the wal-index header with what is known and moves the
+// committed position. The header is read under DB.mu, so that observations
+// cannot overtake each other.
+func (db *DB) observe(h *sqlite.Handle) (sqlite.State, translog.FrameNo, news, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	state, err := db.readIndexLocked(func() (sqlite.State, error) { return h.Observe(db.index) })
+	if err != nil {
+		return state, db.last.position, news{}, db.poisonLocked(err)
+	}
+	what, err := db.advanceLocked(state)
+	return state, db.last.position, what, err
+}
+
+// observeIndex is observe for who has no connection at hand.
+func (db *DB) observeIndex() (point, sqlite.State, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	state, err := db.readIndexLocked(db.index.Read)
+	if err != nil {
+		return db.last, state, db.poisonLocked(err)
+	}
+	what, err := db.advanceLocked(state)
+	if what.restarted {
+		db.restartUnrecorded = true
+	}
+	return db.last, state, err
+}
+
+// indexTries bounds how often a header that is being written is read again.
+const indexTries = 100
+
+// readIndexLocked reads the header until it is whole. One that is not is just being
+// written, by a thread that lost its processor or by a process that died: a read through
+// SQLite waits for the one and repairs what the other left.
+func (db *DB) readIndexLocked(read func() (sqlite.State, error)) (sqlite.State, error) {
+	state, err := read()
+	for try := 0; err != nil && try < indexTries; try++ {
+		if err := db.readThroughSQLite(); err != nil {
+			return state, err
+		}
+		state, err = read()
+	}
+	return state, err
+}
+
+func (db *DB) readThroughSQLite() error {
+	conn, err := openConnection(db.path)
+	if err != nil {
+		return err
+	}
+	err = conn.beginRead()
+	if err == nil {
+		err = conn.endRead()
+	}
+	return errors.Join(err, conn.close())
+}
+
+// advanceLocked moves the committed position to what the header says.
+func (db *DB) advanceLocked(s sqlite.State) (news, error) {
+	known := &db.last
+	if s.Salt == known.salt && s.MaxFrame == known.frame {
+		return news{}, nil
+	}
+	if s.Salt != known.salt {
+		// SQLite restarted the WAL, which the guard allows only when all of it was
+		// copied to the database file, and that only when all of it was sealed.
+		known.generation = generation{base: known.position, salt: s.Salt}
+		known.frame = 0
+		db.resetFrame = 0
+	}
+	if s.MaxFrame < known.frame {
+		return news{}, db.poisonLocked(errWALShrank)
+	}
+	if s.MaxFrame == 0 {
+		known.checksum = s.Checksum
+		return news{}, nil
+	}
+	what := news{restarted: known.frame == 0}
+	known.frame = s.MaxFrame
+	known.checksum = s.Checksum
+	known.pages = s.PageCount
+	known.position = known.base + translog.FrameNo(s.MaxFrame)
+	db.committed.Store(uint64(known.position))
+	if db.unsavedSince.IsZero() {
+		db.unsavedSince = time.Now()
+	}
+	what.resetDue = s.MaxFrame >= db.resetFrame+db.walLimit && !db.resetting
+	if db.restartUnrecorded {
+		what.restarted = true
+	}
+	return what, nil
+}
+
+// lastSeen is the committed position without looking at the WAL: what a writer
+// knows when it enters the gate.
+func (db *DB) lastSeen() translog.FrameNo { return translog.FrameNo(db.committed.Load()) }
+
+// Committed is the position of the last commit that the engine has seen.
+func (db *DB) Committed() translog.FrameNo {
+	last, _, _ := db.observeIndex()
+	return last.position
+}
+
+// Saved is the last saved position.
+func (db *DB) Saved() translog.Position {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.saved
+}
+
+// savedState is nil when frame is saved, else why not.
+func (db *DB) savedState(frame translog.FrameNo) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	switch {
+	case frame <= db.saved.FrameNo:
+		return nil
+	case db.failure != nil:
+		return db.failure
+	}
+	return ErrPending
+}
+
+// moveSaved sets the saved position, and lets everybody go who waited for it.
+// Positions only grow: who was resolved stays resolved.
+func (db *DB) moveSaved(to translog.Position, observed time.Time) {
+	db.mu.Lock()
+	db.saved = to
+	db.pendingAcks.saved()
+	if db.last.position <= to.FrameNo {
+		db.unsavedSince = time.Time{}
+	} else {
+		db.unsavedSince = observed
+	}
+	released := db.takeWaitersLocked(to.FrameNo)
+	db.mu.Unlock()
+	fireAll(released, nil)
+}
+
+// ackCount counts acks that wait for a save, in two groups: those that the save
+// under way covers, and those that came after its position.
+type ackCount struct {
+	limit          translog.FrameNo // position of the save under way
+	covered, after int
+}
+
+func (c *ackCount) offered(limit translog.FrameNo) {
+	c.limit, c.covered, c.after = limit, c.covered+c.after, 0
+}
+
+func (c *ackCount) saved() { c.covered = 0 }
+
+// countPending moves an ack from one position to a later one.
+func (db *DB) countPending(from, to translog.FrameNo) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if to <= db.saved.FrameNo {
+		return
+	}
+	c := &db.pendingAcks
+	switch {
+	case from > c.limit && from > db.saved.FrameNo:
+		return
+	case from > db.saved.FrameNo:
+		c.covered--
+	}
+	c.after++
+}

@@ -1,0 +1,75 @@
+//go:build cgo
+
+package engine
+
+import (
+	"os"
+
+	"github.com/mylibsql/mylibsql/engine/translog"
+)
+
+// writeRecord writes what is known now to the state file, durably when sync is set:
+// the positions in it must be durable already then. Safe for concurrent use.
+func (db *DB) writeRecord(sync bool) error {
+	db.recording.Lock()
+	defer db.recording.Unlock()
+	return db.writeRecordLocked(db.nextRecord(), sync)
+}
+
+// nextRecord is the record of this moment. What it says of the database file stays
+// true only while the position does.
+func (db *DB) nextRecord() record {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	next := record{
+		Role:     db.options.Role,
+		PageSize: db.pageSize,
+		Saved:    db.saved,
+		Offered:  append([]translog.Position(nil), db.offered...),
+		Anchor: anchor{
+			Position: db.last.position, Salt: db.last.salt,
+			Frame: db.last.frame, Checksum: db.last.checksum,
+		},
+	}
+	if next.Anchor == db.record.Anchor {
+		next.File = db.record.File
+	}
+	db.restartUnrecorded = false
+	return next
+}
+
+func (db *DB) writeRecordLocked(next record, sync bool) error {
+	next.Generation = db.record.Generation + 1
+	if err := db.sidecar.writeState(next, sync); err != nil {
+		return err
+	}
+	db.record = next
+	return nil
+}
+
+// recordRestart ties the position to the new WAL at the first commit after a
+// restart, so that a killed process finds its place again. It does not fsync: a
+// power cut that loses it loses the new frames too, or leaves the file as the record before
+// describes it.
+func (db *DB) recordRestart() {
+	if err := db.writeRecord(false); err != nil {
+		db.mu.Lock()
+		db.restartUnrecorded = true
+		db.mu.Unlock()
+		db.log.Warn("state not written", "path", db.path, "error", err)
+	}
+}
+
+// writeSettledRecord notes that the database file alone holds the position now. The
+// caller keeps writers out.
+func (db *DB) writeSettledRecord() error {
+	info, err := os.Stat(db.path)
+	if err != nil {
+		return err
+	}
+	db.recording.Lock()
+	defer db.recording.Unlock()
+	next := db.nextRecord()
+	next.File = statOf(info)
+	return db.writeRecordLocked(next, false)
+}

@@ -1,0 +1,239 @@
+//go:build cgo
+
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
+	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/engine/wal"
+)
+
+// historyJump is added to the position when a history starts over, so that no
+// number ever stands for two contents.
+const historyJump translog.FrameNo = 1 << 32
+
+// adopt takes over a database without a state file. What it holds already counts as one frame,
+// so that it has a position to be saved at.
+func (db *DB) adopt(s sqlite.State, empty bool) {
+	var base translog.FrameNo
+	if !empty {
+		base = 1
+	}
+	db.begin(base, s)
+}
+
+// begin sets the position of a database whose WAL starts after base.
+func (db *DB) begin(base translog.FrameNo, s sqlite.State) {
+	db.last = point{
+		generation: generation{base: base, salt: s.Salt},
+		position:   base + translog.FrameNo(s.MaxFrame),
+		frame:      s.MaxFrame,
+		checksum:   s.Checksum,
+		pages:      s.PageCount,
+	}
+	db.committed.Store(uint64(db.last.position))
+	if db.last.position > db.saved.FrameNo {
+		db.unsavedSince = time.Now()
+	}
+}
+
+// resume goes on where the state file says that the database was, if it still
+// is that database.
+func (db *DB) resume(r record, s sqlite.State) error {
+	db.record = r
+	db.saved = r.Saved
+	db.offered = r.Offered
+	base, ok := db.locate(r, s)
+	if !ok {
+		base = max(r.Anchor.Position, r.Saved.FrameNo) + historyJump
+		db.begin(base, s)
+		db.log.Warn("database was changed while it was closed: "+
+			"its history starts over with a snapshot", "path", db.path, "position", base)
+		return db.dropOutbox()
+	}
+	db.begin(base, s)
+	if db.last.position < r.Saved.FrameNo {
+		return &BehindError{Have: db.last.position, Saved: r.Saved.FrameNo}
+	}
+	if r.Saved.IsZero() {
+		return db.dropOutbox()
+	}
+	return db.resumeHistory(s)
+}
+
+// locate finds the position before the first frame of the WAL. The record counts
+// when the WAL holds the very frame that it names, or when there is another WAL
+// or none and the database file is still what it was.
+func (db *DB) locate(r record, s sqlite.State) (base translog.FrameNo, ok bool) {
+	a := r.Anchor
+	if a.Frame > 0 && s.Salt == a.Salt && s.MaxFrame >= a.Frame {
+		return a.Position - translog.FrameNo(a.Frame), db.hasFrame(a)
+	}
+	if r.File == nil || a.Frame > 0 && s.Salt == a.Salt && s.MaxFrame > 0 {
+		return 0, false
+	}
+	now := statOf(db.fileInfo)
+	return a.Position, now != nil && *now == *r.File
+}
+
+// hasFrame reports whether the WAL file holds the anchor's frame.
+func (db *DB) hasFrame(a anchor) bool {
+	var header [wal.FrameHeaderSize]byte
+	offset := wal.FrameOffset(a.Frame, db.pageSize)
+	if _, err := db.walFile.ReadAt(header[:], offset); err != nil {
+		return false
+	}
+	var salt [8]byte
+	binary.NativeEndian.PutUint32(salt[:], a.Salt[0])
+	binary.NativeEndian.PutUint32(salt[4:], a.Salt[1])
+	return bytes.Equal(header[8:16], salt[:]) &&
+		binary.BigEndian.Uint32(header[16:]) == a.Checksum[0] &&
+		binary.BigEndian.Uint32(header[20:]) == a.Checksum[1]
+}
+
+func (db *DB) dropOutbox() error {
+	_, err := db.sidecar.readOutbox(translog.Position{FrameNo: ^translog.FrameNo(0)})
+	return err
+}
+
+// resumeHistory continues the saved history: with the logs of the outbox, then
+// with the frames of the WAL that no log holds.
+func (db *DB) resumeHistory(state sqlite.State) error {
+	pending, err := db.sidecar.readOutbox(db.saved)
+	if err != nil {
+		return err
+	}
+	end := db.saved
+	if n := len(pending); n > 0 {
+		end = pending[n-1].log.End()
+	}
+	s := &db.sealer
+	s.pending, s.end, s.salt = pending, end, state.Salt
+	if end.FrameNo < db.last.base || end.FrameNo > db.last.position {
+		db.log.Warn("unsaved commits are not in the WAL any more: the next log is a snapshot",
+			"path", db.path, "sealed", end, "position", db.last.position)
+		db.startOver()
+		return nil
+	}
+	sealedFrame := uint32(end.FrameNo - db.last.base)
+	if sealedFrame == 0 && db.last.frame == 0 {
+		s.begun = true
+		return db.sizeSums()
+	}
+	s.cursor, err = db.scanSealed(state, sealedFrame)
+	if err != nil {
+		return err
+	}
+	s.begun = sealedFrame == db.last.frame
+	s.tail = !s.begun
+	return nil
+}
+
+func (db *DB) sizeSums() error {
+	counts, err := db.guard.integers("PRAGMA page_count")
+	if err != nil {
+		return err
+	}
+	if len(counts) == 1 {
+		db.sealer.sums.resize(uint32(counts[0]))
+	}
+	return nil
+}
+
+// scanSealed enters the sums of the newest sealed image of each page in the WAL: the
+// database file may hold an older one. It returns the cursor after the last sealed frame.
+func (db *DB) scanSealed(state sqlite.State, last uint32) (wal.Cursor, error) {
+	header, err := db.walHeader(state.Salt)
+	if err != nil {
+		return wal.Cursor{}, err
+	}
+	start := wal.Cursor{Checksum: header.Checksum}
+	if err := db.sizeSums(); err != nil || last == 0 {
+		return start, err
+	}
+	frames, err := db.collect(context.Background(), header, start, last)
+	if err != nil {
+		return start, err
+	}
+	image := make([]byte, db.pageSize)
+	for _, key := range frames.keys {
+		page, frame := translog.PageNo(key>>32), uint32(key)
+		if err := wal.ReadFrameData(db.walFile, frame, db.pageSize, image); err != nil {
+			return start, err
+		}
+		if uint32(page) <= db.sealer.sums.pages() {
+			db.sealer.sums.set(page, translog.PageSum(page, image))
+		}
+	}
+	return frames.end, nil
+}
+
+// sealTail seals the commits that were in the WAL when the database was opened. A
+// foreign checkpoint may have copied them to the database file already, so the old sums of their
+// pages are not known: the new sum of the whole database is computed instead.
+func (db *DB) sealTail(ctx context.Context) error {
+	s := &db.sealer
+	v, err := db.openView(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = v.close() }()
+	if v.at.salt != s.salt {
+		db.startOver()
+		return nil
+	}
+	var all sums
+	all.resize(v.pages)
+	total := translog.EmptyChecksum
+	err = v.each(ctx, func(page translog.PageNo, data []byte) error {
+		sum := translog.PageSum(page, data)
+		all.set(page, sum)
+		total = total.Replace(0, sum)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	header, err := db.walHeader(s.salt)
+	if err != nil {
+		return err
+	}
+	frames, err := db.collect(ctx, header, s.cursor, v.at.frame)
+	if err != nil {
+		return err
+	}
+	log, err := db.encodeTail(frames, v.at.position, total)
+	if err != nil {
+		return err
+	}
+	s.pending = append(s.pending, pendingLog{log: log})
+	s.begun, s.tail = true, false
+	s.end, s.cursor, s.sums = log.End(), frames.end, all
+	return nil
+}
+
+func (db *DB) encodeTail(f sealed, last translog.FrameNo, total translog.Checksum) (
+	*translog.Log, error,
+) {
+	builder, err := translog.NewBuilder(db.nextSpec(last, f.commit), db.buildOptions())
+	if err != nil {
+		return nil, err
+	}
+	image := make([]byte, db.pageSize)
+	for _, key := range f.keys {
+		err := wal.ReadFrameData(db.walFile, uint32(key), db.pageSize, image)
+		if err == nil {
+			err = builder.WritePage(translog.PageNo(key>>32), image)
+		}
+		if err != nil {
+			builder.Abort()
+			return nil, err
+		}
+	}
+	return builder.Finish(total)
+}

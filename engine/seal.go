@@ -1,0 +1,339 @@
+//go:build cgo
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/engine/wal"
+)
+
+// sealer reads commits out of the WAL into logs. It belongs to whoever holds
+// DB.sealing.
+type sealer struct {
+	// begun is false while no log has to be continued: nothing was ever saved, or the history
+	// starts over. Nothing is sealed then, and the next log is a snapshot.
+	begun   bool
+	tail    bool              // the WAL holds commits from before the open: see sealTail
+	end     translog.Position // last sealed position
+	salt    [2]uint32         // of the WAL that cursor points into
+	cursor  wal.Cursor        // last sealed frame
+	sums    sums              // of the pages at end
+	pending []pendingLog      // sealed and not saved, oldest first
+	keys    []uint64          // reused: page number and frame of what is being sealed
+	images  []byte            // reused: the pages of one seal, as long as it is small
+}
+
+// pendingLog is a sealed log that is not saved. outbox is its file there, empty
+// while it is only in memory or in an unlinked file.
+type pendingLog struct {
+	log    *translog.Log
+	outbox string
+}
+
+const (
+	// sealImageBytes bounds the page images that one seal keeps while it sorts
+	// them. A larger one reads the newest image of each page a second time.
+	sealImageBytes = 24 << 20
+	// sealKeepBytes is what the sealer keeps between two seals.
+	sealKeepBytes = 1 << 20
+)
+
+// errHole is the reason to start over: SQLite grew the file by a page that it did
+// not write, so what the page holds is not known from the WAL.
+var errHole = errors.New("engine: file grew by a page that is not in the WAL")
+
+// seal reads everything between the last sealed position and to into one more
+// pending log. When that cannot be done in a way that is surely right, the
+// history starts over with a snapshot, and a warning says why.
+func (db *DB) seal(ctx context.Context, to point) error {
+	s := &db.sealer
+	if !s.begun && !s.tail || to.position <= s.end.FrameNo {
+		return nil
+	}
+	if err := db.checkWAL(); err != nil {
+		return db.fail(err)
+	}
+	var err error
+	if s.tail {
+		err = db.sealTail(ctx)
+	}
+	if err == nil && s.begun && to.position > s.end.FrameNo {
+		err = db.sealFrames(ctx, to)
+	}
+	if errors.Is(err, errHole) || errors.Is(err, wal.ErrChecksum) || errors.Is(err, wal.ErrFormat) {
+		db.log.Warn("history starts over with a snapshot", "path", db.path, "reason", err)
+		db.startOver()
+		return nil
+	}
+	return err
+}
+
+// startOver drops what is pending: the next log is a snapshot that continues the last
+// saved position.
+func (db *DB) startOver() {
+	s := &db.sealer
+	db.dropPending(^translog.FrameNo(0))
+	s.begun, s.tail = false, false
+	s.sums = sums{}
+	s.images, s.keys = nil, nil
+}
+
+// checkWAL returns ErrReplaced when the WAL that SQLite writes is not the file that
+// the engine reads.
+func (db *DB) checkWAL() error {
+	opened, err := db.walFile.Stat()
+	if err != nil {
+		return fmt.Errorf("engine: WAL: %w", err)
+	}
+	named, err := os.Stat(db.path + "-wal")
+	if err != nil || !os.SameFile(opened, named) {
+		return fmt.Errorf("%w: %s-wal", ErrReplaced, db.path)
+	}
+	return nil
+}
+
+func (db *DB) sealFrames(ctx context.Context, to point) error {
+	s := &db.sealer
+	header, err := db.walHeader(to.salt)
+	if err != nil {
+		return err
+	}
+	cursor := s.cursor
+	if s.salt != to.salt {
+		if s.end.FrameNo != to.base {
+			return fmt.Errorf("%w: WAL restarted at %d, sealed up to %d",
+				errHole, to.base, s.end.FrameNo)
+		}
+		cursor = wal.Cursor{Checksum: header.Checksum}
+	}
+	frames, err := db.collect(ctx, header, cursor, to.frame)
+	if err != nil {
+		return err
+	}
+	if frames.end.Checksum != wal.Checksum(to.checksum) {
+		return fmt.Errorf("%w: frame %d differs from the wal-index", wal.ErrChecksum, to.frame)
+	}
+	log, err := db.encode(ctx, to.position, frames)
+	if err != nil {
+		return err
+	}
+	s.pending = append(s.pending, pendingLog{log: log})
+	s.end, s.salt, s.cursor = log.End(), to.salt, frames.end
+	s.sums.resize(frames.commit)
+	if cap(s.images) > sealKeepBytes {
+		s.images, s.keys = nil, nil
+	}
+	return nil
+}
+
+// walHeader reads the header of the WAL file, which must carry the given salt.
+func (db *DB) walHeader(salt [2]uint32) (wal.Header, error) {
+	var buffer [wal.HeaderSize]byte
+	if _, err := db.walFile.ReadAt(buffer[:], 0); err != nil {
+		return wal.Header{}, fmt.Errorf("engine: read WAL: %w", err)
+	}
+	header, err := wal.ParseHeader(buffer[:])
+	if err != nil {
+		return header, fmt.Errorf("engine: read WAL: %w", err)
+	}
+	if header.Salt != wal.Salt(salt) {
+		return header, fmt.Errorf("%w: WAL file and wal-index have different salts", wal.ErrFormat)
+	}
+	return header, nil
+}
+
+// sealed is what a stretch of the WAL holds: the newest frame of each page, in
+// the order of the pages.
+type sealed struct {
+	keys   []uint64 // page number in the upper half, frame in the lower
+	first  uint32   // first frame of the stretch
+	images []byte   // of all frames from first on; nil when the stretch is too long
+	commit uint32   // database size in pages at the end
+	end    wal.Cursor
+}
+
+// collect reads frames once, checks them, and sorts them by page.
+func (db *DB) collect(ctx context.Context, header wal.Header, after wal.Cursor, last uint32) (
+	sealed, error,
+) {
+	s := &db.sealer
+	count := int(last - after.Frame)
+	keep := count*db.pageSize <= sealImageBytes
+	s.keys, s.images = s.keys[:0], s.images[:0]
+	if keep {
+		s.images = slices.Grow(s.images, count*db.pageSize)
+	}
+	s.keys = slices.Grow(s.keys, count)
+	result := sealed{first: after.Frame + 1}
+	reader := wal.NewReader(db.walFile, header, after)
+	reader.Limit(last)
+	for {
+		frame, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return result, fmt.Errorf("engine: seal: %w", err)
+		}
+		s.keys = append(s.keys, uint64(frame.PageNo)<<32|uint64(frame.Index))
+		if keep {
+			s.images = append(s.images, frame.Data...)
+		}
+		result.commit = frame.Commit
+	}
+	result.end = reader.Cursor()
+	if result.end.Frame != last || result.commit == 0 {
+		return result, fmt.Errorf("%w: frame %d does not end a commit", wal.ErrFormat, last)
+	}
+	result.keys = newestFrames(s.keys, result.commit)
+	if keep {
+		result.images = s.images
+	}
+	return result, nil
+}
+
+// newestFrames sorts by page and keeps the last frame of each, without pages past
+// the database's size.
+func newestFrames(keys []uint64, commit uint32) []uint64 {
+	slices.Sort(keys)
+	kept := keys[:0]
+	for i, key := range keys {
+		page := uint32(key >> 32)
+		if page > commit {
+			break
+		}
+		if i+1 < len(keys) && uint32(keys[i+1]>>32) == page {
+			continue
+		}
+		kept = append(kept, key)
+	}
+	return kept
+}
+
+// encode makes a log of collected frames and carries the checksum of the whole database
+// from the sealed position to the new one.
+func (db *DB) encode(ctx context.Context, last translog.FrameNo, f sealed) (
+	*translog.Log, error,
+) {
+	s := &db.sealer
+	if err := db.checkGrowth(f); err != nil {
+		return nil, err
+	}
+	builder, err := translog.NewBuilder(db.nextSpec(last, f.commit), db.buildOptions())
+	if err != nil {
+		return nil, err
+	}
+	total, fresh, err := db.encodePages(ctx, builder, f)
+	if err != nil {
+		builder.Abort()
+		return nil, err
+	}
+	log, err := builder.Finish(total)
+	if err != nil {
+		return nil, err
+	}
+	s.sums.resize(max(s.sums.pages(), f.commit))
+	for i, key := range f.keys {
+		s.sums.set(translog.PageNo(key>>32), fresh[i])
+	}
+	return log, nil
+}
+
+// nextSpec describes the log from the sealed position to last.
+func (db *DB) nextSpec(last translog.FrameNo, commit uint32) translog.Spec {
+	end := db.sealer.end
+	return translog.Spec{
+		First: end.FrameNo + 1, Last: last, Follows: end, PageSize: db.pageSize,
+		Commit: commit, Timestamp: time.Now(), PreApply: end.Checksum,
+	}
+}
+
+// buildOptions keep large logs in the sidecar, on the database's own file system.
+func (db *DB) buildOptions() translog.BuildOptions {
+	return translog.BuildOptions{Dir: db.sidecar.folder}
+}
+
+func (db *DB) encodePages(ctx context.Context, builder *translog.Builder, f sealed) (
+	total translog.Checksum, fresh []translog.Checksum, err error,
+) {
+	s := &db.sealer
+	total = s.end.Checksum
+	fresh = make([]translog.Checksum, 0, len(f.keys))
+	image := make([]byte, db.pageSize)
+	old := make([]byte, db.pageSize)
+	readOld := func(page translog.PageNo) ([]byte, error) { return old, db.readPage(page, old) }
+	for _, key := range f.keys {
+		page, frame := translog.PageNo(key>>32), uint32(key)
+		data := image
+		if f.images != nil {
+			start := int(frame-f.first) * db.pageSize
+			data = f.images[start : start+db.pageSize]
+		} else if err := wal.ReadFrameData(db.walFile, frame, db.pageSize, image); err != nil {
+			return 0, nil, err
+		}
+		before, err := s.sums.at(page, readOld)
+		if err != nil {
+			return 0, nil, err
+		}
+		after := translog.PageSum(page, data)
+		total = total.Replace(before, after)
+		fresh = append(fresh, after)
+		if err := builder.WritePage(page, data); err != nil {
+			return 0, nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return 0, nil, err
+		}
+	}
+	lockPage := translog.LockPage(db.pageSize)
+	for page := translog.PageNo(f.commit + 1); uint32(page) <= s.sums.pages(); page++ {
+		if page == lockPage {
+			continue
+		}
+		before, err := s.sums.at(page, readOld)
+		if err != nil {
+			return 0, nil, err
+		}
+		total = total.Replace(before, 0)
+	}
+	return total, fresh, nil
+}
+
+// checkGrowth returns errHole when a page past the old size is not in the log.
+func (db *DB) checkGrowth(f sealed) error {
+	before := db.sealer.sums.pages()
+	if f.commit <= before {
+		return nil
+	}
+	missing := int(f.commit - before)
+	for _, key := range slices.Backward(f.keys) {
+		if uint32(key>>32) <= before {
+			break
+		}
+		missing--
+	}
+	lockPage := uint32(translog.LockPage(db.pageSize))
+	if lockPage > before && lockPage <= f.commit {
+		missing--
+	}
+	if missing > 0 {
+		return errHole
+	}
+	return nil
+}
+
+// readPage reads a page from the database file alone.
+func (db *DB) readPage(page translog.PageNo, into []byte) error {
+	return db.guard.handle.ReadFile(into, int64(page-1)*int64(db.pageSize))
+}

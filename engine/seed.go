@@ -1,0 +1,42 @@
+//go:build cgo
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/mylibsql/mylibsql/engine/translog"
+)
+
+// Seed writes the state of a database that was just restored to a saved position,
+// so that what it commits continues that position. The file must not be open.
+func Seed(path string, role Role, pageSize int, saved translog.Position) error {
+	resolved, err := resolve(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(resolved)
+	if err != nil {
+		return fmt.Errorf("engine: %w", err)
+	}
+	side, fresh, err := openSidecar(resolved, info.Mode())
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		return fmt.Errorf("engine: %s: %w", side.folder, os.ErrExist)
+	}
+	err = side.writeState(record{
+		Generation: 1, Role: role, PageSize: pageSize, File: statOf(info), Saved: saved,
+		Anchor: anchor{Position: saved.FrameNo, Content: saved.Checksum},
+	}, true)
+	if err == nil {
+		err = syncFolder(side.folder)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(side.folder))
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+//go:build cgo
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sidecar is the folder <file>-mylibsql beside the database: the lock, the state
+// and the outbox. It takes the database file's permissions, never wider.
+type sidecar struct {
+	folder string
+	mode   fs.FileMode // of files
+	lock   *os.File    // holds the flock while the database is open
+}
+
+// openSidecar creates the folder if it is missing, and tells so by fresh.
+func openSidecar(path string, databaseMode fs.FileMode) (s sidecar, fresh bool, err error) {
+	s = sidecar{folder: path + "-mylibsql", mode: databaseMode.Perm() &^ 0o111}
+	for _, folder := range []string{s.folder, s.outbox()} {
+		err := os.Mkdir(folder, s.folderMode())
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return s, fresh, fmt.Errorf("engine: sidecar: %w", err)
+		}
+		fresh = fresh || err == nil && folder == s.folder
+	}
+	return s, fresh, nil
+}
+
+// folderMode lets whoever may read a file of the folder enter it.
+func (s *sidecar) folderMode() fs.FileMode { return s.mode | s.mode&0o444>>2 }
+
+func (s *sidecar) outbox() string    { return filepath.Join(s.folder, "outbox") }
+func (s *sidecar) statePath() string { return filepath.Join(s.folder, "state") }
+
+const lockRetryInterval = 20 * time.Millisecond
+
+// acquire takes the lock of the database between processes, waiting at most for
+// timeout. The file tells who has it.
+func (s *sidecar) acquire(ctx context.Context, timeout time.Duration) error {
+	name := filepath.Join(s.folder, "lock")
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, s.mode)
+	if err != nil {
+		return fmt.Errorf("engine: lock: %w", err)
+	}
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	retry := time.NewTicker(lockRetryInterval)
+	defer retry.Stop()
+	for {
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			_ = file.Close()
+			return fmt.Errorf("engine: lock: %w", err)
+		}
+		select {
+		case <-retry.C:
+			if timeout > 0 {
+				continue
+			}
+		case <-deadline.C:
+		case <-ctx.Done():
+			_ = file.Close()
+			return ctx.Err()
+		}
+		inUse := &InUseError{Path: strings.TrimSuffix(s.folder, "-mylibsql"), PID: readPID(file)}
+		_ = file.Close()
+		return inUse
+	}
+	s.lock = file
+	return s.writePID()
+}
+
+func (s *sidecar) writePID() error {
+	if err := s.lock.Truncate(0); err != nil {
+		return fmt.Errorf("engine: lock: %w", err)
+	}
+	if _, err := s.lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+		return fmt.Errorf("engine: lock: %w", err)
+	}
+	return nil
+}
+
+func readPID(file *os.File) int {
+	buffer := make([]byte, 32)
+	n, _ := file.ReadAt(buffer, 0)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(buffer[:n])))
+	return pid
+}
+
+func (s *sidecar) release() error {
+	if s.lock == nil {
+		return nil
+	}
+	err := s.lock.Close()
+	s.lock = nil
+	return err
+}
+
+// syncFolder makes created and removed names durable.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}

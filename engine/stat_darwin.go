@@ -1,0 +1,22 @@
+//go:build cgo
+
+package engine
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+func statOf(info fs.FileInfo) *fileStat {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	return &fileStat{
+		Device:     uint64(stat.Dev),
+		Inode:      stat.Ino,
+		SizeBytes:  stat.Size,
+		ModifiedNs: stat.Mtimespec.Nano(),
+		ChangedNs:  stat.Ctimespec.Nano(),
+	}
+}

@@ -1,0 +1,149 @@
+//go:build cgo
+
+package engine
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/mylibsql/mylibsql/engine/translog"
+)
+
+// record is what the state file says: a position, where in which WAL it lies, what the
+// database file looked like, and what was saved. See doc.go for when it counts.
+type record struct {
+	Generation uint64              `json:"generation"` // of the record itself
+	Role       Role                `json:"role"`
+	PageSize   int                 `json:"page_size"`
+	Anchor     anchor              `json:"anchor"`
+	File       *fileStat           `json:"file,omitempty"`
+	Saved      translog.Position   `json:"saved"`
+	Offered    []translog.Position `json:"offered,omitempty"`
+	Snapshot   bool                `json:"snapshot,omitempty"` // the next log must be one
+}
+
+// anchor ties a position to a frame of the WAL.
+type anchor struct {
+	Position translog.FrameNo  `json:"position"`
+	Content  translog.Checksum `json:"content,omitempty"` // of the database there, 0: unknown
+	Salt     [2]uint32         `json:"salt"`
+	Frame    uint32            `json:"frame"`
+	Checksum [2]uint32         `json:"checksum"` // running checksum of that frame
+}
+
+// fileStat is what the database file looked like when it alone held the anchor's position.
+type fileStat struct {
+	Device     uint64 `json:"device"`
+	Inode      uint64 `json:"inode"`
+	SizeBytes  int64  `json:"size_bytes"`
+	ModifiedNs int64  `json:"modified_ns"`
+	ChangedNs  int64  `json:"changed_ns"`
+}
+
+// The state file has two slots, which are written in turn, so that a torn write leaves the
+// other one. A slot is: magic, length and CRC-32C of the JSON text, the text.
+const (
+	stateSlotBytes   = 8192
+	stateHeaderBytes = 16
+	stateMagic       = "mylibst1"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func encodeSlot(r record) ([]byte, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("engine: state: %w", err)
+	}
+	if len(text) > stateSlotBytes-stateHeaderBytes {
+		return nil, fmt.Errorf("engine: state of %d bytes does not fit its slot", len(text))
+	}
+	slot := make([]byte, stateHeaderBytes, stateSlotBytes)
+	copy(slot, stateMagic)
+	binary.BigEndian.PutUint32(slot[8:], uint32(len(text)))
+	binary.BigEndian.PutUint32(slot[12:], crc32.Checksum(text, castagnoli))
+	return append(slot, text...), nil
+}
+
+func decodeSlot(slot []byte) (record, bool) {
+	var r record
+	if len(slot) < stateHeaderBytes || string(slot[:8]) != stateMagic {
+		return r, false
+	}
+	length := int(binary.BigEndian.Uint32(slot[8:]))
+	if length > len(slot)-stateHeaderBytes {
+		return r, false
+	}
+	text := slot[stateHeaderBytes : stateHeaderBytes+length]
+	if crc32.Checksum(text, castagnoli) != binary.BigEndian.Uint32(slot[12:]) {
+		return r, false
+	}
+	return r, json.Unmarshal(text, &r) == nil
+}
+
+// decodeState returns the newer of the two slots that is whole. An empty file is
+// that of a database that was created and not used.
+func decodeState(content []byte) (r record, found bool, err error) {
+	if len(content) == 0 {
+		return r, false, nil
+	}
+	for start := 0; start < len(content) && start < 2*stateSlotBytes; start += stateSlotBytes {
+		slot := content[start:min(start+stateSlotBytes, len(content))]
+		if other, ok := decodeSlot(slot); ok && (!found || other.Generation > r.Generation) {
+			r, found = other, true
+		}
+	}
+	if !found {
+		return r, false, ErrState
+	}
+	return r, true, nil
+}
+
+func (s *sidecar) readState() (r record, found bool, err error) {
+	file, err := os.Open(s.statePath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, false, nil
+	}
+	if err != nil {
+		return r, false, fmt.Errorf("engine: state: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	content, err := io.ReadAll(io.LimitReader(file, 2*stateSlotBytes))
+	if err != nil {
+		return r, false, fmt.Errorf("engine: state: %w", err)
+	}
+	r, found, err = decodeState(content)
+	if err != nil {
+		err = fmt.Errorf("%w: %s: move the folder %s away to start a new history with a snapshot",
+			err, s.statePath(), s.folder)
+	}
+	return r, found, err
+}
+
+// writeState writes the next record, durably when sync is set. After an error the
+// old record or the new one counts.
+func (s *sidecar) writeState(r record, sync bool) error {
+	slot, err := encodeSlot(r)
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(s.statePath(), os.O_CREATE|os.O_WRONLY, s.mode)
+	if err != nil {
+		return fmt.Errorf("engine: state: %w", err)
+	}
+	offset := int64(r.Generation%2) * stateSlotBytes
+	_, err = file.WriteAt(slot, offset)
+	if err == nil && sync {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("engine: state: %w", err)
+	}
+	return nil
+}

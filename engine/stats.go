@@ -1,0 +1,46 @@
+//go:build cgo
+
+package engine
+
+import (
+	"time"
+
+	"github.com/mylibsql/mylibsql/engine/translog"
+)
+
+// Stats is what an operator wants to know of an open database.
+type Stats struct {
+	Role         Role
+	Committed    translog.FrameNo // position of the last commit
+	Acknowledged translog.FrameNo // position up to which acks are resolved
+	Saved        translog.FrameNo // position up to which logs are saved
+	PendingAcks  int              // acks that wait for a save
+	WALFrames    int              // frames in the WAL
+	PageSize     int              // bytes
+	UnsavedAge   time.Duration    // age of the oldest unsaved commit, 0 when all is saved
+	UnsavedBytes int64            // pages of the unsaved commits as the WAL holds them
+}
+
+// Stats reads the wal-index and a few counters. Safe for concurrent use.
+func (db *DB) Stats() Stats {
+	_, _, _ = db.observeIndex()
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	s := Stats{
+		Role:         db.options.Role,
+		Committed:    db.last.position,
+		Acknowledged: db.saved.FrameNo,
+		Saved:        db.saved.FrameNo,
+		PendingAcks:  db.pendingAcks.covered + db.pendingAcks.after,
+		WALFrames:    int(db.last.frame),
+		PageSize:     db.pageSize,
+	}
+	if !db.unsavedSince.IsZero() {
+		s.UnsavedAge = time.Since(db.unsavedSince)
+	}
+	if unsaved := db.last.position - min(db.saved.FrameNo, db.last.position); unsaved > 0 {
+		frames := min(unsaved, historyJump) // a history that started over is a snapshot
+		s.UnsavedBytes = int64(frames) * int64(db.pageSize)
+	}
+	return s
+}
