@@ -1,0 +1,164 @@
+//go:build cgo
+
+package mylibsql
+
+import (
+	"context"
+	"database/sql/driver"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"github.com/mylibsql/mylibsql/engine"
+)
+
+// Conn is one connection to a database. [database/sql.Conn.Raw] hands it out:
+// beyond the interfaces of database/sql/driver it has the methods of [Database], which work
+// while the connection is inside a transaction, and SQLite.
+//
+// Like every driver connection it is used by one goroutine at a time; the methods
+// of Database are safe for concurrent use.
+type Conn struct {
+	*Database
+	sqlite  *sqlite3.SQLiteConn
+	session *engine.Session // nil for a plain reader (mode=ro)
+	txLock  string          // statement that BeginTx runs
+	tx      *Tx             // opened by BeginTx and not ended yet
+
+	begin, commit, rollback *control
+}
+
+var (
+	_ driver.Conn               = (*Conn)(nil)
+	_ driver.ConnBeginTx        = (*Conn)(nil)
+	_ driver.ConnPrepareContext = (*Conn)(nil)
+	_ driver.ExecerContext      = (*Conn)(nil)
+	_ driver.QueryerContext     = (*Conn)(nil)
+	_ driver.Pinger             = (*Conn)(nil)
+	_ driver.SessionResetter    = (*Conn)(nil)
+	_ driver.Validator          = (*Conn)(nil)
+)
+
+// SQLite is the go-sqlite3 connection below, for what database/sql has no words
+// for: functions, collations, hooks, the backup API. What is written through it
+// is captured. An authorizer that is registered on it is replaced by the
+// engine's own before the next statement.
+func (c *Conn) SQLite() *sqlite3.SQLiteConn {
+	if c.session != nil {
+		c.session.Expose()
+	}
+	return c.sqlite
+}
+
+// ExecContext runs statements and discards their rows. A write waits for the write
+// gate, at most for _busy_timeout; SQLite's own errors are returned bare.
+func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (
+	driver.Result, error,
+) {
+	if c.session == nil {
+		return c.sqlite.ExecContext(ctx, query, args)
+	}
+	class := c.session.Classify(query)
+	if class == engine.Checkpoint {
+		_, err := c.session.DB().Reset(ctx)
+		return driver.RowsAffected(0), hideBadConn(err)
+	}
+	ack := ackOf(ctx)
+	if err := c.before(ctx, class, query, ack); err != nil {
+		return nil, err
+	}
+	watch := startWatch(ctx, c.session)
+	result, err := c.sqlite.ExecContext(context.Background(), query, args)
+	err = watch.stop(err)
+	return result, c.after(class, ack, err)
+}
+
+// QueryContext runs a statement that returns rows. Those of a statement that
+// only reads are go-sqlite3's own.
+func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (
+	driver.Rows, error,
+) {
+	if c.session == nil {
+		return c.sqlite.QueryContext(ctx, query, args)
+	}
+	class := c.session.Classify(query)
+	if class == engine.Checkpoint {
+		return c.resetRows(ctx)
+	}
+	ack := ackOf(ctx)
+	if err := c.before(ctx, class, query, ack); err != nil {
+		return nil, err
+	}
+	if class != engine.Read {
+		c.session.CarryRows(ack)
+	}
+	rows, err := c.sqlite.QueryContext(ctx, query, args)
+	return c.settleRows(class, ack, rows, err)
+}
+
+// PrepareContext prepares one statement.
+func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if c.session == nil {
+		return c.sqlite.PrepareContext(ctx, query)
+	}
+	class := c.session.Classify(query)
+	prepared, err := c.sqlite.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, c.session.Explain(err)
+	}
+	return &Stmt{conn: c, sqlite: prepared.(*sqlite3.SQLiteStmt), class: class, query: query}, nil
+}
+
+// Prepare is PrepareContext without a context.
+func (c *Conn) Prepare(query string) (driver.Stmt, error) {
+	return c.PrepareContext(context.Background(), query)
+}
+
+// Ping reports whether the connection is open.
+func (c *Conn) Ping(ctx context.Context) error { return c.sqlite.Ping(ctx) }
+
+// ResetSession is called when the connection is taken from the pool.
+func (c *Conn) ResetSession(context.Context) error { return nil }
+
+// IsValid is called when the connection goes back to the pool: a transaction that was left
+// open is rolled back here, so that it cannot hold up other writers.
+func (c *Conn) IsValid() bool {
+	c.tx = nil
+	return c.session == nil || c.session.Idle()
+}
+
+// Close closes the connection. A transaction that is open is rolled back.
+func (c *Conn) Close() error {
+	c.begin.close()
+	c.commit.close()
+	c.rollback.close()
+	if c.session == nil {
+		return c.sqlite.Close()
+	}
+	return c.session.Close()
+}
+
+// before is called ahead of every statement.
+func (c *Conn) before(ctx context.Context, class engine.Class, query string, ack *Ack) error {
+	if c.tx != nil && c.tx.ended {
+		return ErrTransactionEnded
+	}
+	return c.session.Before(ctx, class, query, ack)
+}
+
+// after is called behind every statement, with what it returned.
+func (c *Conn) after(class engine.Class, ack *Ack, err error) error {
+	if !c.session.NeedsAfter(class, err) {
+		return c.session.Explain(err)
+	}
+	settleErr := c.session.After(ack)
+	if err == nil && class == engine.Attach {
+		err = c.session.CheckAttached()
+	}
+	if err == nil {
+		return settleErr
+	}
+	if c.tx != nil && !c.session.Explicit() {
+		c.tx.ended = true
+	}
+	return c.session.Explain(err)
+}

@@ -1,0 +1,160 @@
+//go:build cgo
+
+package mylibsql
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"log/slog"
+	"net/url"
+	"sync"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"github.com/mylibsql/mylibsql/dsn"
+	"github.com/mylibsql/mylibsql/engine"
+)
+
+// Options are what a DSN cannot say. The zero value is ready to use.
+type Options struct {
+	// ConnectHook is called with every new connection before it is used.
+	ConnectHook func(*sqlite3.SQLiteConn) error
+	// Extensions are shared libraries that every connection loads.
+	Extensions []string
+	// Logger gets warnings and errors; nil means slog.Default(). A healthy program is silent.
+	Logger *slog.Logger
+}
+
+// Connector opens the connections of one pool, for [database/sql.OpenDB]. The
+// methods of [Database] that it embeds open the database if no connection has yet, and
+// work behind any wrapper of the pool. Safe for concurrent use.
+type Connector struct {
+	*Database
+	config  *dsn.Config
+	options Options
+
+	mu     sync.Mutex
+	engine *engine.DB // held from the first need to Close
+	path   string     // of engine
+	closed bool
+}
+
+var (
+	_ driver.Connector = (*Connector)(nil)
+	_ io.Closer        = (*Connector)(nil)
+)
+
+// NewConnector parses a DSN; options may be nil. Nothing on disk is touched
+// before the first connection. It returns a *ParamError for a parameter that is
+// unknown, contradictory or out of range.
+func NewConnector(dataSourceName string, options *Options) (*Connector, error) {
+	config, err := dsn.Parse(dataSourceName)
+	if err != nil {
+		return nil, err
+	}
+	c := &Connector{config: config}
+	if options != nil {
+		c.options = *options
+	}
+	c.Database = &Database{connector: c}
+	return c, nil
+}
+
+// Connect opens a connection, and the database if this is the first one.
+func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
+	if c.config.ReadOnly {
+		return c.connectReader()
+	}
+	db, path, err := c.open(ctx)
+	if err != nil {
+		return nil, hideBadConn(err)
+	}
+	session, err := db.Connect(engine.ConnectOptions{
+		DSN:         c.config.SQLiteDSN(path, url.Values{"mode": {"rw"}}),
+		BusyTimeout: c.config.BusyTimeout,
+		Extensions:  c.options.Extensions,
+		ConnectHook: c.options.ConnectHook,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{
+		Database: &Database{engine: db},
+		sqlite:   session.SQLite(), session: session, txLock: c.config.TxLock,
+	}, nil
+}
+
+// connectReader opens a plain connection without engine, lock or sidecar.
+func (c *Connector) connectReader() (driver.Conn, error) {
+	d := &sqlite3.SQLiteDriver{
+		Extensions: c.options.Extensions, ConnectHook: c.options.ConnectHook,
+	}
+	conn, err := d.Open(c.config.SQLiteDSN(c.config.Path, url.Values{"mode": {"ro"}}))
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{Database: &Database{}, sqlite: conn.(*sqlite3.SQLiteConn)}, nil
+}
+
+// open returns the engine of the connector's file, opening it at the first call.
+func (c *Connector) open(ctx context.Context) (*engine.DB, string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, "", ErrClosed
+	}
+	if c.engine != nil {
+		if !c.engine.Current(c.path) {
+			return nil, "", ErrReplaced
+		}
+		return c.engine, c.path, nil
+	}
+	var err error
+	if c.config.Memory {
+		c.engine, c.path, err = openMemory(ctx, c.config.MemoryName, c.engineOptions())
+	} else {
+		c.path = c.config.Path
+		c.engine, err = engine.Acquire(ctx, c.path, c.engineOptions())
+	}
+	return c.engine, c.path, err
+}
+
+func (c *Connector) engineOptions() engine.Options {
+	return engine.Options{
+		Role:           engine.Role(c.config.Role),
+		WALLimitFrames: c.config.WALLimitFrames,
+		PageSize:       c.config.PageSize,
+		LockTimeout:    c.config.LockTimeout,
+		MustExist:      c.config.Mode == "rw",
+		Temporary:      c.config.Memory,
+		Logger:         c.options.Logger,
+	}
+}
+
+// Driver returns a Driver that is bound to the connector: From finds the engine by it.
+func (c *Connector) Driver() driver.Driver {
+	return &Driver{
+		ConnectHook: c.options.ConnectHook,
+		Extensions:  c.options.Extensions,
+		Logger:      c.options.Logger,
+		connector:   c,
+	}
+}
+
+// Close is called by sql.DB.Close. The database closes when the last connection
+// does: a transaction that is open now can still commit. It returns ErrUnsaved
+// when commits are not saved, where something was ever saved; they are kept.
+func (c *Connector) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	if c.engine == nil {
+		return nil
+	}
+	return hideBadConn(errors.Join(c.engine.Release()))
+}
