@@ -130,6 +130,10 @@ func (c *Connector) engineOptions() engine.Options {
 		MustExist:      c.config.Mode == "rw",
 		Temporary:      c.config.Memory,
 		Logger:         c.options.Logger,
+		Settings:       c.config,
+		Agree: func(open, joining any) error {
+			return dsn.SameDatabaseSettings(open.(*dsn.Config), joining.(*dsn.Config))
+		},
 	}
 }
 

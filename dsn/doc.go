@@ -7,8 +7,8 @@
 //	file:/var/lib/app/app.db?_role=primary&_fk=1
 //	file:name?mode=memory&cache=shared
 //
-// Parse finds out everything that can be wrong with it without touching a file: parameters that
-// do not exist, values that go-sqlite3 or SQLite would refuse at the first connection, and what
+// Parse finds out everything that can be wrong with it without a look at the database: parameters
+// that do not exist, values that go-sqlite3 or SQLite would refuse at the first connection, and what
 // contradicts the capture of commits from the write-ahead log. Parameters lists what there is.
 //
 // Three things differ from go-sqlite3. SQLite's own parameters (mode, cache, vfs and so on) count

@@ -8,8 +8,8 @@ import (
 // memoryPath is the path of an in-memory database, unless its name is given with mode=memory.
 const memoryPath = ":memory:"
 
-// Parse reads a data source name. It touches no file, and returns a *ParamError for all that is
-// wrong with one.
+// Parse reads a data source name. It looks at nothing on disk but, for _loc, the time zones, and
+// returns a *ParamError for all that is wrong with a name. Safe for concurrent use.
 func Parse(name string) (*Config, error) {
 	location, err := locate(name)
 	if err != nil {
@@ -32,7 +32,10 @@ func Parse(name string) (*Config, error) {
 	if err := c.settle(location.isURI); err != nil {
 		return nil, err
 	}
-	return c, c.contradiction()
+	if err := c.contradiction(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // take stores every parameter, each right by itself.

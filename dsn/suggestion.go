@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// shortenedBytesMin is the length from which the beginning of a name is taken for that name.
+const shortenedBytesMin = 4
+
 // suggestion names the known parameter that is nearest to an unknown one; "" when none is near.
 func suggestion(unknown string) string {
 	unknown = strings.ToLower(unknown)
@@ -13,7 +16,11 @@ func suggestion(unknown string) string {
 	}
 	nearest, fewest := "", max(3, len(unknown)/3)+1
 	for _, known := range knownNames() {
-		if edits := distance(unknown, known); edits < fewest {
+		edits := distance(unknown, known)
+		if len(unknown) >= shortenedBytesMin && strings.HasPrefix(known, unknown) {
+			edits = 1
+		}
+		if edits < fewest {
 			nearest, fewest = known, edits
 		}
 	}

@@ -25,8 +25,8 @@ func locate(name string) (location, error) {
 	if rest, ok := strings.CutPrefix(name, scheme); ok {
 		return locateURI(rest)
 	}
-	path, query, _ := strings.Cut(name, "?")
-	if path == "" && query != "" {
+	path, query, found := strings.Cut(name, "?")
+	if path == "" && found {
 		// go-sqlite3 takes all of it for the name of a file, which nobody means.
 		return location{}, paramError(pathName, "", "a file, or :memory:, before the parameters")
 	}

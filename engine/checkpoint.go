@@ -26,6 +26,10 @@ type Save func(ctx context.Context, log *translog.Log) error
 // same position. A panic of save comes as a *SavePanicError. One Checkpoint runs at a
 // time; another one waits until ctx ends.
 //
+// When save returns a *translog.TakenError for a log that was offered before, whose
+// answer was lost, that log counts as saved: the position returned may then be less
+// than what is committed, and the next Checkpoint offers the rest.
+//
 // It takes neither a connection of a pool nor the write gate, so it works inside a transaction.
 // It returns ErrNested inside its own save, and ErrClosed, ErrFenced,
 // ErrReplaced or ErrPoisoned when nothing can be saved any more.
@@ -75,9 +79,6 @@ func (db *DB) prepareOffer(ctx context.Context) (*offer, error) {
 	if to.position == db.Saved().FrameNo {
 		return nil, nil
 	}
-	if err := db.syncWAL(); err != nil {
-		return nil, err
-	}
 	if err := db.seal(ctx, to); err != nil {
 		return nil, err
 	}
@@ -85,9 +86,10 @@ func (db *DB) prepareOffer(ctx context.Context) (*offer, error) {
 		if err := db.beginHistory(ctx); err != nil {
 			return nil, err
 		}
-		if err := db.syncWAL(); err != nil {
-			return nil, err
-		}
+	}
+	// A snapshot may have sealed more than was committed above: the fsync covers it.
+	if err := db.syncWAL(); err != nil {
+		return nil, err
 	}
 	log, err := db.mergePending()
 	if err != nil || log == nil {

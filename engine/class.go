@@ -80,8 +80,10 @@ func (s *Session) ask(text string) (class Class, stable bool) {
 		return Attach, false
 	case a.Pragma != "":
 		return pragmaClass(a), false
-	case a.Reindex, !a.Readonly:
+	case a.Reindex:
 		return Write, false
+	case !a.Readonly:
+		return Write, true
 	case a.Control:
 		return Control, false
 	}

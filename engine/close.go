@@ -30,6 +30,9 @@ func (db *DB) close() error {
 	return err
 }
 
+// closeBusyTimeout lets the last checkpoint wait a little for foreign readers, in ms.
+const closeBusyTimeout = "PRAGMA busy_timeout = 200"
+
 // settleBeforeClose makes what is unsaved durable and empties the WAL, unless a foreign
 // connection keeps it.
 func (db *DB) settleBeforeClose() error {
@@ -53,6 +56,9 @@ func (db *DB) settleBeforeClose() error {
 		return err
 	}
 	if err := db.guard.endRead(); err != nil {
+		return err
+	}
+	if err := db.writer.exec(closeBusyTimeout); err != nil {
 		return err
 	}
 	complete, err := db.writer.checkpoint("TRUNCATE")

@@ -16,7 +16,11 @@ import (
 	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
 )
 
-// connection is one of the engine's own: bare, not restricted, never waiting for a lock.
+// ownBusyTimeoutMs is how long the engine's own connections wait for SQLite's locks, of which
+// readers need some for moments only.
+const ownBusyTimeoutMs = 5000
+
+// connection is one of the engine's own: bare and not restricted.
 type connection struct {
 	sqlite *sqlite3.SQLiteConn
 	handle *sqlite.Handle
@@ -24,7 +28,7 @@ type connection struct {
 
 func openConnection(path string) (*connection, error) {
 	uri := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	uri.RawQuery = "mode=rw&_busy_timeout=0"
+	uri.RawQuery = fmt.Sprintf("mode=rw&_busy_timeout=%d", ownBusyTimeoutMs)
 	opened := &connection{}
 	d := &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) (err error) {
 		opened.handle, err = sqlite.Attach(c, false)

@@ -64,7 +64,7 @@ type DB struct {
 	recording sync.Mutex // guards record and the writing of it; taken before mu
 	record    record     // what the state file says
 
-	holders int // connections, connectors and handles; guarded by the registry
+	file *openFile // in the registry, which counts the holders
 }
 
 // errWALShrank is the cause when the WAL lost committed frames.

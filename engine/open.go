@@ -99,6 +99,10 @@ func (db *DB) openConnections(empty bool) (err error) {
 	if err := db.writer.exec("PRAGMA journal_mode = WAL"); err != nil {
 		return err
 	}
+	// From here on the writer never waits: a reset that meets a foreign writer comes later.
+	if err := db.writer.exec("PRAGMA busy_timeout = 0"); err != nil {
+		return err
+	}
 	if db.guard, err = openConnection(db.path); err != nil {
 		return err
 	}

@@ -30,6 +30,11 @@ type Options struct {
 	MustExist      bool          // fail rather than create the file
 	Temporary      bool          // remove the file and its folder at the last close
 	Logger         *slog.Logger  // nil: slog.Default()
+
+	// Agree is asked whether another pool may join the database: it gets the Settings
+	// that opened it and those of the pool. Nil: everybody may.
+	Agree    func(open, joining any) error
+	Settings any
 }
 
 func (o Options) withDefaults() Options {
@@ -45,16 +50,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// agree returns ErrSettings when other asks for something else than o, which
-// opened the database.
+// agree returns an error that matches ErrSettings when other may not join a
+// database that was opened with o.
 func (o Options) agree(other Options) error {
-	switch {
-	case o.Role != other.Role:
-		return fmt.Errorf("%w: _role is %s", ErrSettings, o.Role)
-	case o.WALLimitFrames != other.WALLimitFrames:
-		return fmt.Errorf("%w: _wal_limit_frames is %d", ErrSettings, o.WALLimitFrames)
-	case o.PageSize != other.PageSize:
-		return fmt.Errorf("%w: _page_size is %d", ErrSettings, o.PageSize)
+	if o.Agree == nil || other.Settings == nil || o.Settings == nil {
+		return nil
+	}
+	if err := o.Agree(o.Settings, other.Settings); err != nil {
+		return fmt.Errorf("%w: %w", ErrSettings, err)
 	}
 	return nil
 }

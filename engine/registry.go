@@ -16,8 +16,16 @@ import (
 // device and inode: the same path may have become another file.
 var registry = struct {
 	sync.Mutex
-	open []*DB
+	files []*openFile
 }{}
+
+// openFile is a file that is open, or being opened or closed.
+type openFile struct {
+	info    fs.FileInfo
+	busy    chan struct{} // closed when opening or closing is over; nil while it is open
+	db      *DB
+	holders int // connections and connectors
+}
 
 // Acquire opens a database, or joins the pools that have it open. Each call
 // is matched by one of Release. A missing file is created, unless Options.MustExist.
@@ -27,57 +35,105 @@ var registry = struct {
 // not a database.
 func Acquire(ctx context.Context, path string, options Options) (*DB, error) {
 	options = options.withDefaults()
-	registry.Lock()
-	defer registry.Unlock()
-	info, created, err := ensureFile(path, options.MustExist)
-	if err != nil {
-		return nil, err
-	}
-	for _, db := range registry.open {
-		if !os.SameFile(db.fileInfo, info) {
-			continue
-		}
-		if err := db.options.agree(options); err != nil {
+	for {
+		registry.Lock()
+		info, created, err := ensureFile(path, options.MustExist)
+		if err != nil {
+			registry.Unlock()
 			return nil, err
 		}
-		db.holders++
-		return db, nil
+		file := findFile(info)
+		switch {
+		case file == nil:
+			file = &openFile{info: info, busy: make(chan struct{})}
+			registry.files = append(registry.files, file)
+			registry.Unlock()
+			return file.open(ctx, path, created, options)
+		case file.busy == nil:
+			defer registry.Unlock()
+			if err := file.db.options.agree(options); err != nil {
+				return nil, err
+			}
+			file.holders++
+			return file.db, nil
+		}
+		busy := file.busy
+		registry.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	db, err := open(ctx, path, info, created, options)
+}
+
+func findFile(info fs.FileInfo) *openFile {
+	for _, file := range registry.files {
+		if os.SameFile(file.info, info) {
+			return file
+		}
+	}
+	return nil
+}
+
+// open opens the database of a file that this call has put into the registry.
+func (f *openFile) open(ctx context.Context, path string, created bool, options Options) (
+	*DB, error,
+) {
+	db, err := open(ctx, path, f.info, created, options)
+	registry.Lock()
+	defer registry.Unlock()
+	busy := f.busy
+	defer close(busy)
 	if err != nil {
 		if created {
-			_ = os.Remove(path)
+			for _, name := range []string{path, path + "-wal", path + "-shm"} {
+				_ = os.Remove(name)
+			}
 		}
+		f.forget()
 		return nil, err
 	}
-	db.holders = 1
-	registry.open = append(registry.open, db)
+	db.file = f
+	f.db, f.holders, f.busy = db, 1, nil
 	return db, nil
+}
+
+// forget takes the file out of the registry, whose lock the caller holds.
+func (f *openFile) forget() {
+	for i, other := range registry.files {
+		if other == f {
+			registry.files = append(registry.files[:i], registry.files[i+1:]...)
+			return
+		}
+	}
 }
 
 // Hold adds a holder to a database that is held already.
 func (db *DB) Hold() {
 	registry.Lock()
 	defer registry.Unlock()
-	db.holders++
+	db.file.holders++
 }
 
 // Release lets go of the database. The last one closes it: commits that are not
 // saved are kept, and reported by ErrUnsaved where something was ever saved.
 func (db *DB) Release() error {
+	f := db.file
 	registry.Lock()
-	defer registry.Unlock()
-	db.holders--
-	if db.holders > 0 {
+	f.holders--
+	if f.holders > 0 {
+		registry.Unlock()
 		return nil
 	}
-	for i, other := range registry.open {
-		if other == db {
-			registry.open = append(registry.open[:i], registry.open[i+1:]...)
-			break
-		}
-	}
-	return db.close()
+	f.busy = make(chan struct{})
+	registry.Unlock()
+	err := db.close()
+	registry.Lock()
+	defer registry.Unlock()
+	f.forget()
+	close(f.busy)
+	return err
 }
 
 // Current reports whether the file at path is still the one that is open.
