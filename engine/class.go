@@ -34,34 +34,53 @@ const classCacheEntries = 256
 // are recognised here; for everything else SQLite is asked, by preparing the statement.
 // Only answers that cannot change are remembered.
 func (s *Session) Classify(text string) Class {
+	if text == s.lastText {
+		return s.lastClass // the same constant in a loop: compared by its address
+	}
+	class, stable := classifyWords(text)
+	if !stable {
+		class, stable = s.recall(text)
+	}
+	if stable {
+		s.lastText, s.lastClass = text, class
+	}
+	return class
+}
+
+// classifyWords knows the statements that need no asking; stable is false for the others.
+func classifyWords(text string) (class Class, stable bool) {
+	if !isSingle(text) {
+		return Several, false
+	}
 	word, rest := firstWord(text)
-	single := isSingle(text)
-	if single {
-		switch word {
-		case "select", "values":
-			return Read
-		case "insert", "update", "delete", "replace":
-			return Write
-		case "commit", "end", "rollback", "savepoint", "release":
-			return Control
-		case "begin":
-			if kind, _ := firstWord(rest); kind == "immediate" || kind == "exclusive" {
-				return Write
-			}
-			return Control
+	switch word {
+	case "select", "values":
+		return Read, true
+	case "insert", "update", "delete", "replace":
+		return Write, true
+	case "commit", "end", "rollback", "savepoint", "release":
+		return Control, true
+	case "begin":
+		if kind, _ := firstWord(rest); kind == "immediate" || kind == "exclusive" {
+			return Write, true
 		}
+		return Control, true
 	}
+	return Several, false
+}
+
+func (s *Session) recall(text string) (class Class, stable bool) {
 	if class, ok := s.classes[text]; ok {
-		return class
+		return class, true
 	}
-	class, stable := s.ask(text)
+	class, stable = s.ask(text)
 	if stable {
 		if len(s.classes) >= classCacheEntries {
 			clear(s.classes)
 		}
 		s.classes[text] = class
 	}
-	return class
+	return class, stable
 }
 
 func (s *Session) ask(text string) (class Class, stable bool) {

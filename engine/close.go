@@ -61,6 +61,11 @@ func (db *DB) settleBeforeClose() error {
 	if err := db.writer.exec(closeBusyTimeout); err != nil {
 		return err
 	}
+	// A connection that never read opens its WAL inside its first checkpoint, and stays a reader
+	// until that statement ends: a TRUNCATE would wait for itself.
+	if _, err := db.writer.checkpoint("PASSIVE"); err != nil {
+		return err
+	}
 	complete, err := db.writer.checkpoint("TRUNCATE")
 	if err != nil || !complete {
 		return err

@@ -32,6 +32,8 @@ type Session struct {
 
 	busyTimeout time.Duration // how long a writer waits for the gate
 	classes     map[string]Class
+	lastText    string // the latest text with an answer that cannot change
+	lastClass   Class
 }
 
 // SQLite is the connection. Whoever hands it to user code calls Expose.
@@ -258,8 +260,15 @@ func (s *Session) CheckAttached() error {
 // Explain adds the reason to SQLite's "not authorized" when the engine's
 // authorizer refused the statement. Every other error stays as it is.
 func (s *Session) Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return s.explain(err)
+}
+
+func (s *Session) explain(err error) error {
 	var bare sqlite3.Error
-	if err == nil || !errors.As(err, &bare) || bare.Code != sqlite3.ErrAuth {
+	if !errors.As(err, &bare) || bare.Code != sqlite3.ErrAuth {
 		return err
 	}
 	switch s.handle.TakeRefusal() {
