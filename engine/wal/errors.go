@@ -6,51 +6,60 @@ import (
 )
 
 var (
-	// ErrFormat is returned when a file does not start with a WAL header that is valid.
-	// It comes as a *FormatError.
+	// ErrFormat is returned when bytes are not a WAL of SQLite. It comes as a
+	// *FormatError.
 	ErrFormat = errors.New("wal: not a valid WAL")
-	// ErrChecksum is returned when a frame carries the right salts and a wrong
-	// checksum. It comes as a *ChecksumError.
-	ErrChecksum = errors.New("wal: frame checksum does not match")
-	// ErrTruncated is returned when the valid frames end before the limit that was
-	// set. It comes as a *TruncatedError.
+	// ErrChecksum is returned when a frame carries the salts of the file header and yet
+	// its checksum is wrong: a torn write or damage. It comes as a *ChecksumError.
+	ErrChecksum = errors.New("wal: wrong checksum")
+	// ErrTruncated is returned when the frames end before the frame that was asked for.
+	// It comes as a *TruncatedError.
 	ErrTruncated = errors.New("wal: frames are missing")
 )
 
-// FormatError tells which field of a file header is wrong. It matches ErrFormat.
+// FormatError says which field is wrong. It matches ErrFormat.
 type FormatError struct {
+	Frame uint32 // 0: the file header
 	Field string
-	Got   uint32
+	Got   uint64
+	Want  string
 }
 
-// Error names the field.
+// Error names the field, what it holds and what it should hold.
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("wal: not a valid WAL: %s is %#x", e.Field, e.Got)
+	if e.Frame > 0 {
+		return fmt.Sprintf("wal: frame %d: %s is %d, want %s", e.Frame, e.Field, e.Got, e.Want)
+	}
+	return fmt.Sprintf("wal: header: %s is %d, want %s", e.Field, e.Got, e.Want)
 }
 
 // Is makes the error match ErrFormat.
 func (e *FormatError) Is(target error) bool { return target == ErrFormat }
 
-// ChecksumError tells which frame is damaged. It matches ErrChecksum.
-type ChecksumError struct{ Frame uint32 }
+// ChecksumError says which frame has a wrong checksum. It matches ErrChecksum.
+type ChecksumError struct {
+	Frame     uint32
+	Got, Want Checksum // stored in the frame; computed from the bytes up to it
+}
 
-// Error names the frame.
+// Error names the frame and both checksums.
 func (e *ChecksumError) Error() string {
-	return fmt.Sprintf("wal: checksum of frame %d does not match", e.Frame)
+	return fmt.Sprintf("wal: frame %d: checksum %08x-%08x does not match the computed %08x-%08x",
+		e.Frame, e.Got[0], e.Got[1], e.Want[0], e.Want[1])
 }
 
 // Is makes the error match ErrChecksum.
 func (e *ChecksumError) Is(target error) bool { return target == ErrChecksum }
 
-// TruncatedError tells where the valid frames end. It matches ErrTruncated.
+// TruncatedError says where the frames end. It matches ErrTruncated.
 type TruncatedError struct {
-	Last  uint32 // last valid frame
-	Limit uint32 // the frame up to which they should go
+	Last uint32 // last good frame, 0 for none
+	Want uint32 // the frame that was asked for
 }
 
 // Error names both frames.
 func (e *TruncatedError) Error() string {
-	return fmt.Sprintf("wal: frames end at %d, want %d", e.Last, e.Limit)
+	return fmt.Sprintf("wal: frames end after %d, want up to %d", e.Last, e.Want)
 }
 
 // Is makes the error match ErrTruncated.

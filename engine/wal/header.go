@@ -2,94 +2,110 @@ package wal
 
 import "encoding/binary"
 
-const (
-	// HeaderSize is the size of the file header in bytes.
-	HeaderSize = 32
-	// FrameHeaderSize is the size of a frame's header in bytes; the page follows it.
-	FrameHeaderSize = 24
+// HeaderSize is the length of the file header in bytes.
+const HeaderSize = 32
 
+// What the file header holds. https://www.sqlite.org/fileformat2.html#walformat
+const (
 	magicLittleEndian = 0x377f0682
 	magicBigEndian    = 0x377f0683
-	formatVersion     = 3007000
-	minPageSize       = 512
-	maxPageSize       = 65536
+	version           = 3007000
+	pageSizeMin       = 512
+	pageSizeMax       = 65536
 )
 
-// Salt is the eight bytes that tell one life of a WAL file from the next, as two
-// words in the machine's byte order of memory, in which the wal-index keeps them.
+// The parts of the file header, by their offset in bytes.
+const (
+	headerVersion  = 4
+	headerPageSize = 8
+	headerSequence = 12
+	headerSalt     = 16
+	headerChecksum = 24
+)
+
+// Salt marks the frames that belong to one life of a WAL, from a restart to the next;
+// frames left over from an earlier life carry another one. Its only use is comparison for
+// equality.
+//
+// The two words are the eight bytes of the file read in the machine's byte order, because
+// that is how the wal-index keeps them (it holds the bytes as they lie in the file, while
+// all its other fields are native numbers): so a Salt read here equals one read there.
 type Salt [2]uint32
 
-func readSalt(b []byte) Salt {
+func saltOf(b []byte) Salt {
 	return Salt{binary.NativeEndian.Uint32(b), binary.NativeEndian.Uint32(b[4:])}
 }
 
-func (s Salt) put(b []byte) {
-	binary.NativeEndian.PutUint32(b, s[0])
-	binary.NativeEndian.PutUint32(b[4:], s[1])
+func (s Salt) append(b []byte) []byte {
+	b = binary.NativeEndian.AppendUint32(b, s[0])
+	return binary.NativeEndian.AppendUint32(b, s[1])
 }
 
-// Header is the file header.
+// Header is the file header of a WAL.
 type Header struct {
-	BigEndianChecksum bool     // byte order of the words that checksums run over
-	PageSize          int      // bytes
-	Sequence          uint32   // number of checkpoints, for people
-	Salt              Salt     // of every valid frame
-	Checksum          Checksum // of the header itself, where the running checksum starts
+	BigEndianChecksum bool     // how checksums read words; the file's numbers are big-endian anyway
+	PageSize          int      // bytes, a power of two from 512 to 65536
+	Sequence          uint32   // goes up by one at each restart
+	Salt              Salt     // of every frame that belongs to this header
+	Checksum          Checksum // of the header itself; the first frame's goes on from it
 }
 
-// ParseHeader reads the file header from the first HeaderSize bytes of b. It
-// returns a *FormatError when it is not valid.
+// ParseHeader reads the first HeaderSize bytes of a WAL file and verifies them. What
+// follows in b is ignored. It returns a *FormatError that names the field that is wrong;
+// "length" for fewer bytes, which is what an empty or just created WAL has.
 func ParseHeader(b []byte) (Header, error) {
+	wrong := func(field string, got uint64, want string) (Header, error) {
+		return Header{}, &FormatError{Field: field, Got: got, Want: want}
+	}
 	if len(b) < HeaderSize {
-		return Header{}, &FormatError{"length", uint32(len(b))}
+		return wrong("length", uint64(len(b)), "32 bytes")
 	}
 	magic := binary.BigEndian.Uint32(b)
 	if magic != magicLittleEndian && magic != magicBigEndian {
-		return Header{}, &FormatError{"magic", magic}
+		return wrong("magic number", uint64(magic), "0x377f0682 or 0x377f0683")
 	}
-	if version := binary.BigEndian.Uint32(b[4:]); version != formatVersion {
-		return Header{}, &FormatError{"version", version}
+	if got := binary.BigEndian.Uint32(b[headerVersion:]); got != version {
+		return wrong("version", uint64(got), "3007000")
 	}
-	size := binary.BigEndian.Uint32(b[8:])
-	if size < minPageSize || size > maxPageSize || size&(size-1) != 0 {
-		return Header{}, &FormatError{"page size", size}
+	pageSize := binary.BigEndian.Uint32(b[headerPageSize:])
+	if pageSize < pageSizeMin || pageSize > pageSizeMax || pageSize&(pageSize-1) != 0 {
+		return wrong("page size", uint64(pageSize), "a power of two from 512 to 65536")
 	}
 	h := Header{
 		BigEndianChecksum: magic == magicBigEndian,
-		PageSize:          int(size),
-		Sequence:          binary.BigEndian.Uint32(b[12:]),
-		Salt:              readSalt(b[16:]),
-		Checksum:          readChecksum(b[24:]),
+		PageSize:          int(pageSize),
+		Sequence:          binary.BigEndian.Uint32(b[headerSequence:]),
+		Salt:              saltOf(b[headerSalt:]),
+		Checksum:          checksumOf(b[headerChecksum:]),
 	}
-	if h.Checksum != (Checksum{}).Update(h.BigEndianChecksum, b[:24]) {
-		return Header{}, &FormatError{"checksum", h.Checksum[0]}
+	if (Checksum{}).Update(h.BigEndianChecksum, b[:headerChecksum]) != h.Checksum {
+		got := binary.BigEndian.Uint64(b[headerChecksum:])
+		return wrong("checksum", got, "the checksum of the 24 bytes before it")
 	}
 	return h, nil
 }
 
-// Append appends the header in its file form, with its checksum computed anew, to b
-// and returns the header with that checksum.
-func (h Header) Append(b []byte) ([]byte, Header) {
-	var raw [HeaderSize]byte
+// Append appends the HeaderSize bytes of the header to b. The checksum is computed: what
+// h.Checksum holds does not matter. ParseHeader gives it back with the header.
+func (h Header) Append(b []byte) []byte {
+	start := len(b)
 	magic := uint32(magicLittleEndian)
 	if h.BigEndianChecksum {
 		magic = magicBigEndian
 	}
-	binary.BigEndian.PutUint32(raw[0:], magic)
-	binary.BigEndian.PutUint32(raw[4:], formatVersion)
-	binary.BigEndian.PutUint32(raw[8:], uint32(h.PageSize))
-	binary.BigEndian.PutUint32(raw[12:], h.Sequence)
-	h.Salt.put(raw[16:])
-	h.Checksum = Checksum{}.Update(h.BigEndianChecksum, raw[:24])
-	putChecksum(raw[24:], h.Checksum)
-	return append(b, raw[:]...), h
+	b = binary.BigEndian.AppendUint32(b, magic)
+	b = binary.BigEndian.AppendUint32(b, version)
+	b = binary.BigEndian.AppendUint32(b, uint32(h.PageSize))
+	b = binary.BigEndian.AppendUint32(b, h.Sequence)
+	b = h.Salt.append(b)
+	return Checksum{}.Update(h.BigEndianChecksum, b[start:]).append(b)
 }
 
-func readChecksum(b []byte) Checksum {
+func checksumOf(b []byte) Checksum {
 	return Checksum{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
 }
 
-func putChecksum(b []byte, c Checksum) {
-	binary.BigEndian.PutUint32(b, c[0])
-	binary.BigEndian.PutUint32(b[4:], c[1])
+func (c Checksum) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, c[0])
+	return binary.BigEndian.AppendUint32(b, c[1])
 }
