@@ -40,22 +40,22 @@ const (
 	StmtCacheSizeMax  = 65536                          // go-sqlite3 allocates it at once
 )
 
-// Config is a parsed data source name. It is a plain value: Parse fills it, after which its fields
-// may be changed; not safe for concurrent changes.
+// Config is a parsed data source name. It is a plain value: Parse fills it, after which
+// its fields may be changed; not safe for concurrent changes.
 type Config struct {
-	// Path is the file's path as SQLite will be given it, unescaped, relative or absolute; ""
-	// for an in-memory database.
+	// Path is the file's path as SQLite will be given it, unescaped, relative or
+	// absolute; "" for an in-memory database.
 	Path string
 	// Memory is true for an in-memory database: ":memory:", "", mode=memory.
 	Memory bool
-	// MemoryName is the name by which pools share an in-memory database (cache=shared); "" for one
-	// that is private to its pool.
+	// MemoryName is the name by which pools share an in-memory database (cache=shared);
+	// "" for one that is private to its pool.
 	MemoryName string
 
 	// ReadOnly is true with mode=ro: a plain reader, without lock or sidecar directory.
 	ReadOnly bool
-	// Mode is SQLite's mode as given: "", "ro", "rw" (the file must exist) or "rwc". It is
-	// always "memory" for an in-memory database.
+	// Mode is SQLite's mode as given: "", "ro", "rw" (the file must exist) or "rwc". It
+	// is always "memory" for an in-memory database.
 	Mode string
 
 	// Role is what the database is opened as; RoleUnset leaves it to the file.
@@ -64,20 +64,24 @@ type Config struct {
 	WALLimitFrames int
 	// PageSize is for new files, in bytes; 0 leaves it to SQLite.
 	PageSize int
-	// LockTimeout is how long to wait for another process that has the database open; 0 not at all.
+	// LockTimeout is how long to wait for another process that has the database open; 0
+	// not at all.
 	LockTimeout time.Duration
-	// BusyTimeout is how long a write waits for its turn, in whole milliseconds; 0 not at all.
+	// BusyTimeout is how long a write waits for its turn, in whole milliseconds; 0 not at
+	// all.
 	BusyTimeout time.Duration
-	// TxLock is what BeginTx opens: TxLockImmediate by default, TxLockDeferred for readers.
+	// TxLock is what BeginTx opens: TxLockImmediate by default, TxLockDeferred for
+	// readers.
 	TxLock string
 	// StmtCacheSize is how many prepared statements each connection keeps; 0 none.
 	StmtCacheSize int
-	// Synchronous is OFF, NORMAL, FULL or EXTRA; "" leaves it to go-sqlite3, which takes NORMAL.
-	// https://www.sqlite.org/pragma.html#pragma_synchronous
+	// Synchronous is OFF, NORMAL, FULL or EXTRA; "" leaves it to go-sqlite3, which takes
+	// NORMAL. https://www.sqlite.org/pragma.html#pragma_synchronous
 	Synchronous string
 
-	// SQLite holds the parameters of go-sqlite3 and SQLite that no field above stands for, by the
-	// name they were given under, with their values as given. Never nil after Parse.
+	// SQLite holds the parameters of go-sqlite3 and SQLite that no field above stands
+	// for, by the name they were given under, with their values as given. Never nil after
+	// Parse.
 	SQLite url.Values
 
 	// Given by name, if only with the default value: what two pools must agree on.

@@ -5,13 +5,14 @@ import (
 	"strings"
 )
 
-// ErrParam is returned when a parameter of a data source name is unknown, out of range, or
-// contradicts another one or what this driver does. It comes as a *ParamError.
+// ErrParam is returned when a parameter of a data source name is unknown, out of range,
+// or contradicts another one or what this driver does. It comes as a *ParamError.
 var ErrParam = errors.New("dsn: wrong parameter")
 
 // ParamError says which parameter is wrong and what it takes. It matches ErrParam.
 type ParamError struct {
-	// Name is the parameter's name as given; "path" for what stands before the parameters.
+	// Name is the parameter's name as given; "path" for what stands before the
+	// parameters.
 	Name string
 	// Value is what was given; "" for a secret, and for all that might hold one.
 	Value string
@@ -19,7 +20,8 @@ type ParamError struct {
 	Want string
 }
 
-// Error is "dsn: name=value: want ..."; "dsn: name: want ..." when the value is not to be shown.
+// Error is "dsn: name=value: want ..."; "dsn: name: want ..." when the value is not to be
+// shown.
 func (e *ParamError) Error() string {
 	if e.Value == "" {
 		return "dsn: " + e.Name + ": want " + e.Want
@@ -39,8 +41,8 @@ const unnamed = "parameter"
 // shownBytesMax bounds what an error repeats of its input.
 const shownBytesMax = 64
 
-// paramError shows a value only when nothing else can hide in it: a forgotten '&' must not carry the
-// next parameter, perhaps a password, into a log.
+// paramError shows a value only when nothing else can hide in it: a forgotten '&' must
+// not carry the next parameter, perhaps a password, into a log.
 func paramError(name, value, want string) error {
 	if len(value) > shownBytesMax || strings.IndexFunc(value, hidesMore) >= 0 {
 		value = ""

@@ -16,8 +16,9 @@ type Parameter struct {
 	Ours bool
 }
 
-// Parameters returns every parameter that Parse knows: ours, then go-sqlite3's, then those of
-// SQLite's own that are checked. Others of SQLite's own, without an underscore, are handed down.
+// Parameters returns every parameter that Parse knows: ours, then go-sqlite3's, then
+// those of SQLite's own that are checked. Others of SQLite's own, without an underscore,
+// are handed down.
 func Parameters() []Parameter {
 	list := make([]Parameter, 0, len(definitions))
 	for _, d := range definitions {
@@ -44,8 +45,8 @@ type definition struct {
 var definitions = slices.Concat(ownDefinitions, driverDefinitions, authDefinitions,
 	sqliteDefinitions)
 
-// byName finds a definition by its name or an alias. Names are told apart by case, as go-sqlite3
-// and SQLite do.
+// byName finds a definition by its name or an alias. Names are told apart by case, as
+// go-sqlite3 and SQLite do.
 var byName = indexDefinitions()
 
 func indexDefinitions() map[string]*definition {

@@ -5,8 +5,8 @@ import "time"
 // booleans are go-sqlite3's words for them.
 const booleans = "0 1 false true no yes off on"
 
-// driverDefinitions are go-sqlite3's parameters, see its doc.go and README, and those of ours that
-// it has under the same name with another default.
+// driverDefinitions are go-sqlite3's parameters, see its doc.go and README, and those of
+// ours that it has under the same name with another default.
 var driverDefinitions = []definition{
 	{
 		Parameter: Parameter{
@@ -96,7 +96,8 @@ func passed(name string, aliases []string, byDefault, takes, doc string,
 	}
 }
 
-// authDefinitions are of SQLite's user authentication, which go-sqlite3 has under a build tag.
+// authDefinitions are of SQLite's user authentication, which go-sqlite3 has under a build
+// tag.
 var authDefinitions = []definition{
 	{
 		Parameter: Parameter{

@@ -1,7 +1,7 @@
 package dsn
 
-// sqliteDefinitions are those of SQLite's own parameters that have to be right for commits to be
-// captured. https://www.sqlite.org/uri.html#recognized_query_parameters
+// sqliteDefinitions are those of SQLite's own parameters that have to be right for
+// commits to be captured. https://www.sqlite.org/uri.html#recognized_query_parameters
 var sqliteDefinitions = []definition{
 	{
 		Parameter: Parameter{

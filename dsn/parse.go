@@ -5,11 +5,13 @@ import (
 	"strings"
 )
 
-// memoryPath is the path of an in-memory database, unless its name is given with mode=memory.
+// memoryPath is the path of an in-memory database, unless its name is given with
+// mode=memory.
 const memoryPath = ":memory:"
 
-// Parse reads a data source name. It looks at nothing on disk but, for _loc, the time zones, and
-// returns a *ParamError for all that is wrong with a name. Safe for concurrent use.
+// Parse reads a data source name. It looks at nothing on disk but, for _loc, the time
+// zones, and returns a *ParamError for all that is wrong with a name. Safe for concurrent
+// use.
 func Parse(name string) (*Config, error) {
 	location, err := locate(name)
 	if err != nil {
@@ -75,8 +77,8 @@ func (c *Config) take(given []pair) error {
 	return nil
 }
 
-// define finds what a name stands for. A name without underscore that is not known is SQLite's or a
-// VFS's business; what it holds may be a key.
+// define finds what a name stands for. A name without underscore that is not known is
+// SQLite's or a VFS's business; what it holds may be a key.
 func define(name string) (*definition, error) {
 	if d, ok := byName[name]; ok {
 		return d, nil
@@ -89,11 +91,12 @@ func define(name string) (*definition, error) {
 	}, nil
 }
 
-// settle works out what depends on several parameters: the kind of database, and defaults.
+// settle works out what depends on several parameters: the kind of database, and
+// defaults.
 func (c *Config) settle(isURI bool) error {
 	if c.Mode == modeMemory && !isURI && c.Path != "" && c.Path != memoryPath {
-		// go-sqlite3 drops the mode behind a plain path and opens the file: not a thing to
-		// change in silence, either way.
+		// go-sqlite3 drops the mode behind a plain path and opens the file: not a thing
+		// to change in silence, either way.
 		return paramError(modeName, c.Mode, "a file: URI, such as file:name?mode=memory")
 	}
 	c.ReadOnly = c.Mode == modeReadOnly
@@ -115,7 +118,8 @@ func (c *Config) settle(isURI bool) error {
 	return nil
 }
 
-// contradiction returns an error for parameters that are right by themselves and do not go together.
+// contradiction returns an error for parameters that are right by themselves, not
+// together.
 func (c *Config) contradiction() error {
 	role := string(c.Role)
 	switch {

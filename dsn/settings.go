@@ -1,9 +1,10 @@
 package dsn
 
-// SameDatabaseSettings returns a *ParamError when two pools that open the same database ask for
-// different things: a is what the database is open with, b what came second. Compared are the
-// settings of a database rather than of a connection (_role, _wal_limit_frames, _page_size and
-// _lock_timeout), each where both name it, or differ from the default in a changed Config.
+// SameDatabaseSettings returns a *ParamError when two pools that open the same database
+// ask for different things: a is what the database is open with, b what came second.
+// Compared are the settings of a database rather than of a connection (_role,
+// _wal_limit_frames, _page_size and _lock_timeout), each where both name it, or differ
+// from the default in a changed Config.
 func SameDatabaseSettings(a, b *Config) error {
 	settings := []struct {
 		name   string

@@ -9,12 +9,14 @@ import (
 // redacted stands for a secret, in as many letters as any other.
 const redacted = "xxxxx"
 
-// String returns the canonical data source name: a file: URI, parameters in order, defaults left
-// out unless they were given. Parsing it gives an equal Config. It holds secrets: see Redacted.
+// String returns the canonical data source name: a file: URI, parameters in order,
+// defaults left out unless they were given. Parsing it gives an equal Config. It holds
+// secrets: see Redacted.
 func (c *Config) String() string { return c.uri(c.ownValues()) }
 
-// Redacted is String for logs: secrets are "xxxxx", and so is the value of every parameter that is
-// neither ours nor go-sqlite3's nor a known one of SQLite, for it may be an encryption key.
+// Redacted is String for logs: secrets are "xxxxx", and so is the value of every
+// parameter that is neither ours nor go-sqlite3's nor a known one of SQLite, for it may
+// be an encryption key.
 func (c *Config) Redacted() string {
 	values := c.ownValues()
 	for name := range values {
@@ -25,10 +27,11 @@ func (c *Config) Redacted() string {
 	return c.uri(values)
 }
 
-// SQLiteDSN returns what go-sqlite3 takes for a connection of this configuration to the file at
-// path: a file: URI with go-sqlite3's and SQLite's parameters, and none of ours. What extra
-// holds replaces what it would contain under the same names. It holds secrets. Neither mode=memory nor
-// a shared cache is in it: path is a file, also for an in-memory database.
+// SQLiteDSN returns what go-sqlite3 takes for a connection of this configuration to the
+// file at path: a file: URI with go-sqlite3's and SQLite's parameters, and none of ours.
+// What extra holds replaces what it would contain under the same names. It holds secrets.
+// Neither mode=memory nor a shared cache is in it: path is a file, also for an in-memory
+// database.
 func (c *Config) SQLiteDSN(path string, extra url.Values) string {
 	values := maps.Clone(c.SQLite)
 	if values == nil {

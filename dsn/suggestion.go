@@ -5,10 +5,12 @@ import (
 	"strings"
 )
 
-// shortenedBytesMin is the length from which the beginning of a name is taken for that name.
+// shortenedBytesMin is the length from which the beginning of a name is taken for that
+// name.
 const shortenedBytesMin = 4
 
-// suggestion names the known parameter that is nearest to an unknown one; "" when none is near.
+// suggestion names the known parameter that is nearest to an unknown one; "" when none is
+// near.
 func suggestion(unknown string) string {
 	unknown = strings.ToLower(unknown)
 	if len(unknown) > shownBytesMax {

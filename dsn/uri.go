@@ -57,7 +57,8 @@ func locateURI(rest string) (location, error) {
 	return location{path: path, query: query, isURI: true}, nil
 }
 
-// unescapePath decodes %HH. A '%' that two hexadecimal digits do not follow stands for itself.
+// unescapePath decodes %HH. A '%' that two hexadecimal digits do not follow stands for
+// itself.
 func unescapePath(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -91,8 +92,8 @@ func digit(c byte) int {
 // pair is one parameter as it was given.
 type pair struct{ name, value string }
 
-// pairs decodes a query. In the value of a parameter of go-sqlite3 or ours, all of which start with
-// an underscore, '+' is a space; SQLite itself takes it for what it is.
+// pairs decodes a query. In the value of a parameter of go-sqlite3 or ours, all of which
+// start with an underscore, '+' is a space; SQLite itself takes it for what it is.
 func pairs(query string) ([]pair, error) {
 	var all []pair
 	for part := range strings.SplitSeq(query, "&") {

@@ -114,14 +114,14 @@ func timeZone(value string) (string, bool) {
 	return value, err == nil
 }
 
-// uriBoolean takes what SQLite reads as want, which is also what it takes a word for that it does
-// not know.
+// uriBoolean takes what SQLite reads as want, which is also what it takes a word for that
+// it does not know.
 func uriBoolean(want bool) func(string) (string, bool) {
 	return func(value string) (string, bool) { return value, sqliteBoolean(value, want) == want }
 }
 
-// sqliteBoolean reads a boolean of a URI as SQLite does, except that it goes by the safe side for
-// numbers that SQLite could not represent.
+// sqliteBoolean reads a boolean of a URI as SQLite does, except that it goes by the safe
+// side for numbers that SQLite could not represent.
 // https://www.sqlite.org/c3ref/uri_boolean.html
 func sqliteBoolean(value string, byDefault bool) bool {
 	if value != "" && '0' <= value[0] && value[0] <= '9' {
