@@ -11,9 +11,9 @@ import (
 // ackKey is the context key under which WithAck puts an Ack.
 type ackKey struct{}
 
-// WithAck returns a context that carries an ack through database/sql, sqlx or
-// GORM: every statement that runs under it joins the ack, in whatever
-// transaction it runs. Below another WithAck it feeds both.
+// WithAck returns a context that carries an ack through database/sql, sqlx or GORM: every
+// statement that runs under it joins the ack, in whatever transaction it runs. Below
+// another WithAck it feeds both.
 func WithAck(ctx context.Context) (context.Context, *Ack) {
 	outer, _ := AckFrom(ctx)
 	ack := engine.NewAck(outer)

@@ -24,24 +24,25 @@ import (
 // error is clear, nothing is lost, and the next save gets the same pages.
 func TestSaveThatMisbehaves(t *testing.T) {
 	wanted := errors.New("storage is down")
+	type save = func(context.Context, *mylibsql.Log) error
 	cases := []struct {
 		name string
-		save func(*database) func(context.Context, *mylibsql.Log) error
+		save func(*database) save
 		want error
 	}{
-		{"fails", func(*database) func(context.Context, *mylibsql.Log) error {
+		{"fails", func(*database) save {
 			return func(context.Context, *mylibsql.Log) error { return wanted }
 		}, wanted},
-		{"panics", func(*database) func(context.Context, *mylibsql.Log) error {
+		{"panics", func(*database) save {
 			return func(context.Context, *mylibsql.Log) error { panic("out of cheese") }
 		}, mylibsql.ErrSavePanic},
-		{"blocks until its context ends", func(*database) func(context.Context, *mylibsql.Log) error {
+		{"blocks until its context ends", func(*database) save {
 			return func(ctx context.Context, _ *mylibsql.Log) error {
 				<-ctx.Done()
 				return ctx.Err()
 			}
 		}, context.DeadlineExceeded},
-		{"checkpoints the same database", func(d *database) func(context.Context, *mylibsql.Log) error {
+		{"checkpoints the same database", func(d *database) save {
 			return func(ctx context.Context, _ *mylibsql.Log) error {
 				_, err := d.lib.Checkpoint(ctx, d.saved.save)
 				return err
@@ -79,12 +80,13 @@ func TestSaveUsesTheDatabase(t *testing.T) {
 	db := openDatabase(t, "")
 	db.SetMaxOpenConns(1)
 	db.exec(t, "CREATE TABLE t(x)")
-	_, err := db.lib.Checkpoint(context.Background(), func(ctx context.Context, l *mylibsql.Log) error {
+	save := func(ctx context.Context, log *mylibsql.Log) error {
 		if _, err := db.ExecContext(ctx, "INSERT INTO t VALUES(1)"); err != nil {
 			return err
 		}
-		return db.saved.save(ctx, l)
-	})
+		return db.saved.save(ctx, log)
+	}
+	_, err := db.lib.Checkpoint(context.Background(), save)
 	require.NoError(t, err)
 	require.Less(t, db.lib.Stats().Saved, db.lib.Stats().Committed)
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/mylibsql/mylibsql/engine"
 )
 
-// Conn is one connection to a database. [database/sql.Conn.Raw] hands it out:
-// beyond the interfaces of database/sql/driver it has the methods of [Database], which work
-// while the connection is inside a transaction, and SQLite.
+// Conn is one connection to a database. [database/sql.Conn.Raw] hands it out: beyond the
+// interfaces of database/sql/driver it has the methods of [Database], which work while
+// the connection is inside a transaction, and SQLite.
 //
-// Like every driver connection it is used by one goroutine at a time; the methods
-// of Database are safe for concurrent use.
+// Like every driver connection it is used by one goroutine at a time; the methods of
+// Database are safe for concurrent use.
 type Conn struct {
 	*Database
 	sqlite  *sqlite3.SQLiteConn
@@ -38,10 +38,10 @@ var (
 	_ driver.Validator          = (*Conn)(nil)
 )
 
-// SQLite is the go-sqlite3 connection below, for what database/sql has no words
-// for: functions, collations, hooks, the backup API. What is written through it
-// is captured. An authorizer that is registered on it is replaced by the
-// engine's own before the next statement.
+// SQLite is the go-sqlite3 connection below, for what database/sql has no words for:
+// functions, collations, hooks, the backup API. What is written through it is captured.
+// An authorizer that is registered on it is replaced by the engine's own before the next
+// statement.
 func (c *Conn) SQLite() *sqlite3.SQLiteConn {
 	if c.session != nil {
 		c.session.Expose()
@@ -49,8 +49,8 @@ func (c *Conn) SQLite() *sqlite3.SQLiteConn {
 	return c.sqlite
 }
 
-// ExecContext runs statements and discards their rows. A write waits for the write
-// gate, at most for _busy_timeout; SQLite's own errors are returned bare.
+// ExecContext runs statements and discards their rows. A write waits for the write gate,
+// at most for _busy_timeout; SQLite's own errors are returned bare.
 func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (
 	driver.Result, error,
 ) {
@@ -60,7 +60,7 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	class := c.session.Classify(query)
 	if class == engine.Checkpoint {
 		_, err := c.session.DB().Reset(ctx)
-		return driver.RowsAffected(0), hideBadConn(err)
+		return noResult{}, hideBadConn(err)
 	}
 	ack := ackOf(ctx)
 	if err := c.before(ctx, class, query, ack); err != nil {
@@ -72,8 +72,8 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	return result, c.after(class, ack, err)
 }
 
-// QueryContext runs a statement that returns rows. Those of a statement that
-// only reads are go-sqlite3's own.
+// QueryContext runs a statement that returns rows. Those of a statement that only reads
+// are go-sqlite3's own.
 func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (
 	driver.Rows, error,
 ) {
@@ -119,8 +119,8 @@ func (c *Conn) Ping(ctx context.Context) error { return c.sqlite.Ping(ctx) }
 // ResetSession is called when the connection is taken from the pool.
 func (c *Conn) ResetSession(context.Context) error { return nil }
 
-// IsValid is called when the connection goes back to the pool: a transaction that was left
-// open is rolled back here, so that it cannot hold up other writers.
+// IsValid is called when the connection goes back to the pool: a transaction that was
+// left open is rolled back here, so that it cannot hold up other writers.
 func (c *Conn) IsValid() bool {
 	c.tx = nil
 	return c.session == nil || c.session.Idle()
@@ -150,10 +150,12 @@ func (c *Conn) after(class engine.Class, ack *Ack, err error) error {
 	if !c.session.NeedsAfter(class, err) {
 		return c.session.Explain(err)
 	}
-	settleErr := c.session.After(ack)
-	if err == nil && class == engine.Attach {
-		err = c.session.CheckAttached()
+	if class == engine.Attach || class == engine.Several {
+		if refused := c.session.CheckAttached(); refused != nil {
+			err = refused
+		}
 	}
+	settleErr := c.session.After(ack)
 	if err == nil {
 		return settleErr
 	}

@@ -23,13 +23,14 @@ type Options struct {
 	ConnectHook func(*sqlite3.SQLiteConn) error
 	// Extensions are shared libraries that every connection loads.
 	Extensions []string
-	// Logger gets warnings and errors; nil means slog.Default(). A healthy program is silent.
+	// Logger gets warnings and errors; nil means slog.Default(). A healthy program is
+	// silent.
 	Logger *slog.Logger
 }
 
-// Connector opens the connections of one pool, for [database/sql.OpenDB]. The
-// methods of [Database] that it embeds open the database if no connection has yet, and
-// work behind any wrapper of the pool. Safe for concurrent use.
+// Connector opens the connections of one pool, for [database/sql.OpenDB]. The methods of
+// [Database] that it embeds open the database if no connection has yet, and work behind
+// any wrapper of the pool. Safe for concurrent use.
 type Connector struct {
 	*Database
 	config  *dsn.Config
@@ -46,9 +47,9 @@ var (
 	_ io.Closer        = (*Connector)(nil)
 )
 
-// NewConnector parses a DSN; options may be nil. Nothing on disk is touched
-// before the first connection. It returns a *ParamError for a parameter that is
-// unknown, contradictory or out of range.
+// NewConnector parses a DSN; options may be nil. Nothing on disk is touched before the
+// first connection. It returns a *ParamError for a parameter that is unknown,
+// contradictory or out of range.
 func NewConnector(dataSourceName string, options *Options) (*Connector, error) {
 	config, err := dsn.Parse(dataSourceName)
 	if err != nil {
@@ -147,9 +148,9 @@ func (c *Connector) Driver() driver.Driver {
 	}
 }
 
-// Close is called by sql.DB.Close. The database closes when the last connection
-// does: a transaction that is open now can still commit. It returns ErrUnsaved
-// when commits are not saved, where something was ever saved; they are kept.
+// Close is called by sql.DB.Close. The database closes when the last connection does: a
+// transaction that is open now can still commit. It returns ErrUnsaved when commits are
+// not saved, where something was ever saved; they are kept.
 func (c *Connector) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

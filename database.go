@@ -11,16 +11,16 @@ import (
 	"github.com/mylibsql/mylibsql/engine"
 )
 
-// Database is a handle on the engine behind a pool. It takes no connection of the
-// pool, so its methods work while every connection is busy and while the
-// caller holds an open transaction. Safe for concurrent use.
+// Database is a handle on the engine behind a pool. It takes no connection of the pool,
+// so its methods work while every connection is busy and while the caller holds an open
+// transaction. Safe for concurrent use.
 type Database struct {
 	connector *Connector // opens the engine; nil in a Conn
 	engine    *engine.DB // of a Conn
 }
 
-// From returns a handle on the engine behind a pool of this driver, opening the database if no
-// connection has yet. It takes no connection. The handle is good until the pool is
+// From returns a handle on the engine behind a pool of this driver, opening the database
+// if no connection has yet. It takes no connection. The handle is good until the pool is
 // closed, after which its methods return ErrClosed.
 //
 // It returns ErrNoEngine for a pool of another driver, and for one whose driver is
@@ -49,18 +49,18 @@ func (d *Database) db(ctx context.Context) (*engine.DB, error) {
 	return db, hideBadConn(err)
 }
 
-// Checkpoint hands everything that is committed and not saved to save as one [Log], and returns the
-// last saved position. It calls save at most once, and not at all when there is nothing to save;
-// writers go on meanwhile. save must not return nil before the log is durable
-// where it puts it: its nil resolves the acks of the writes in the log. The log is
-// valid until save returns; Log.Clone keeps it longer.
+// Checkpoint hands everything that is committed and not saved to save as one [Log], and
+// returns the last saved position. It calls save at most once, and not at all when there
+// is nothing to save; writers go on meanwhile. save must not return nil before the log is
+// durable where it puts it: its nil resolves the acks of the writes in the log. The log
+// is valid until save returns; Log.Clone keeps it longer.
 //
-// An error of save is returned. Nothing is lost then: the next Checkpoint offers the same pages
-// again, together with what came since, as a log that continues the same position
+// An error of save is returned. Nothing is lost then: the next Checkpoint offers the same
+// pages again, together with what came since, as a log that continues the same position
 // (Log.Follows). One Checkpoint runs at a time, another one waits until ctx ends.
 //
-// It returns a *SavePanicError when save panics, ErrNested inside its own save, and ErrClosed,
-// ErrFenced, ErrReplaced or ErrPoisoned when nothing can be saved any more.
+// It returns a *SavePanicError when save panics, ErrNested inside its own save, and
+// ErrClosed, ErrFenced, ErrReplaced or ErrPoisoned when nothing can be saved any more.
 func (d *Database) Checkpoint(
 	ctx context.Context, save func(ctx context.Context, log *Log) error,
 ) (FrameNo, error) {
@@ -72,9 +72,9 @@ func (d *Database) Checkpoint(
 	return saved, hideBadConn(err)
 }
 
-// WaitSaved returns nil once everything up to a position is saved. It returns the
-// error of ctx when that ends first, and ErrClosed, ErrFenced, ErrReplaced or
-// ErrPoisoned when it will never be known.
+// WaitSaved returns nil once everything up to a position is saved. It returns the error
+// of ctx when that ends first, and ErrClosed, ErrFenced, ErrReplaced or ErrPoisoned when
+// it will never be known.
 func (d *Database) WaitSaved(ctx context.Context, position FrameNo) error {
 	db, err := d.db(ctx)
 	if err != nil {
@@ -84,8 +84,9 @@ func (d *Database) WaitSaved(ctx context.Context, position FrameNo) error {
 }
 
 // WriteSnapshot writes the whole database as it is at one committed position, an LTX file
-// that [ReadSnapshot] reads, and returns that position. It does not stop writers, and it does not
-// count as saving: acks do not move. It returns ErrEmpty when nothing was ever committed.
+// that [ReadSnapshot] reads, and returns that position. It does not stop writers, and it
+// does not count as saving: acks do not move. It returns ErrEmpty when nothing was ever
+// committed.
 func (d *Database) WriteSnapshot(ctx context.Context, w io.Writer) (FrameNo, error) {
 	db, err := d.db(ctx)
 	if err != nil {
@@ -95,7 +96,8 @@ func (d *Database) WriteSnapshot(ctx context.Context, w io.Writer) (FrameNo, err
 	return position, hideBadConn(err)
 }
 
-// Stats tells positions, pending acks and what is unsaved. It is zero when the database is closed.
+// Stats tells positions, pending acks and what is unsaved. It is zero when the database
+// is closed.
 func (d *Database) Stats() Stats {
 	db, err := d.db(context.Background())
 	if err != nil {

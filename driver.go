@@ -15,8 +15,8 @@ func init() {
 	sql.Register("mylibsql", &Driver{})
 }
 
-// Driver is a database/sql driver. The zero value is registered as "mylibsql"; one with a hook or
-// extensions can be registered under another name, as is done with go-sqlite3:
+// Driver is a database/sql driver. The zero value is registered as "mylibsql"; one with a
+// hook or extensions can be registered under another name, as is done with go-sqlite3:
 //
 //	sql.Register("app", &mylibsql.Driver{ConnectHook: hook})
 type Driver struct {
@@ -35,8 +35,8 @@ var (
 	_ driver.DriverContext = (*Driver)(nil)
 )
 
-// OpenConnector parses a DSN. It has no side effect on disk, and makes a new
-// connector whatever the Driver is bound to.
+// OpenConnector parses a DSN. It has no side effect on disk, and makes a new connector
+// whatever the Driver is bound to.
 func (d *Driver) OpenConnector(dataSourceName string) (driver.Connector, error) {
 	return NewConnector(dataSourceName, &Options{
 		ConnectHook: d.ConnectHook, Extensions: d.Extensions, Logger: d.Logger,

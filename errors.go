@@ -15,8 +15,8 @@ import (
 // The errors that a caller can test for with errors.Is. They are the very values of the
 // packages that return them.
 var (
-	// ErrInUse is returned when another process has the database open. It comes
-	// as an *InUseError.
+	// ErrInUse is returned when another process has the database open. It comes as an
+	// *InUseError.
 	ErrInUse = engine.ErrInUse
 	// ErrRole is returned when the role asked for contradicts the one the database has.
 	ErrRole = engine.ErrRole
@@ -31,7 +31,8 @@ var (
 	// ErrVersion is returned when the linked SQLite is too old.
 	ErrVersion = engine.ErrVersion
 
-	// ErrClosed is returned when the database is closed; for an ack, before its write was saved.
+	// ErrClosed is returned when the database is closed; for an ack, before its write was
+	// saved.
 	ErrClosed = engine.ErrClosed
 	// ErrReplaced is returned when the file or its WAL was replaced while it was open.
 	ErrReplaced = engine.ErrReplaced
@@ -39,13 +40,14 @@ var (
 	ErrPoisoned = engine.ErrPoisoned
 	// ErrFenced is returned when another primary has continued the saved history.
 	ErrFenced = engine.ErrFenced
-	// ErrReadOnly is returned for a write in a read-only transaction. It also
-	// matches sqlite3.Error by errors.As.
+	// ErrReadOnly is returned for a write in a read-only transaction. It also matches
+	// sqlite3.Error by errors.As.
 	ErrReadOnly = engine.ErrReadOnly
-	// ErrRefused is returned for a statement that would break the capture of
-	// commits. It comes as a *RefusedError and also matches sqlite3.Error.
+	// ErrRefused is returned for a statement that would break the capture of commits. It
+	// comes as a *RefusedError and also matches sqlite3.Error.
 	ErrRefused = engine.ErrRefused
-	// ErrTransactionEnded is returned in a transaction that SQLite has rolled back by itself.
+	// ErrTransactionEnded is returned in a transaction that SQLite has rolled back by
+	// itself.
 	ErrTransactionEnded = engine.ErrTransactionEnded
 
 	// ErrPending is returned by Ack.Err while the write is not saved yet.
@@ -61,7 +63,8 @@ var (
 	ErrEmpty = engine.ErrEmpty
 	// ErrNested is returned by a Checkpoint inside its own save function.
 	ErrNested = engine.ErrNested
-	// ErrSavePanic is returned when a save function panicked. It comes as a *SavePanicError.
+	// ErrSavePanic is returned when a save function panicked. It comes as a
+	// *SavePanicError.
 	ErrSavePanic = engine.ErrSavePanic
 
 	// ErrFormat is returned for a log or snapshot that is damaged or not one at all.
@@ -72,8 +75,8 @@ var (
 	ErrGap = translog.ErrGap
 	// ErrTaken is returned by a save function when another log stands in the log's place.
 	ErrTaken = translog.ErrTaken
-	// ErrParam is returned for a DSN parameter that is unknown, contradictory or
-	// out of range. It comes as a *ParamError.
+	// ErrParam is returned for a DSN parameter that is unknown, contradictory or out of
+	// range. It comes as a *ParamError.
 	ErrParam = dsn.ErrParam
 
 	// ErrNoEngine is returned by From for a pool of another driver or behind a wrapper

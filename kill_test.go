@@ -32,6 +32,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if path := os.Getenv(foreignEnv); path != "" {
+		if err := workUntilStopped(path, os.Getenv(foreignJobEnv)); err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
@@ -42,7 +49,8 @@ func writeUntilKilled(folder string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := db.Exec("CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x BLOB)"); err != nil {
+	_, err = db.Exec("CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x BLOB)")
+	if err != nil {
 		return err
 	}
 	store, err := checkpoint.OpenDirectory(filepath.Join(folder, "store"))

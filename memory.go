@@ -13,15 +13,15 @@ import (
 	"github.com/mylibsql/mylibsql/engine"
 )
 
-// sharedMemory knows the temporary files behind in-memory databases that are
-// shared between pools by name.
+// sharedMemory knows the temporary files behind in-memory databases that are shared
+// between pools by name.
 var sharedMemory = struct {
 	sync.Mutex
 	paths map[string]string
 }{paths: make(map[string]string)}
 
-// openMemory opens the temporary file behind an in-memory database: the one of that
-// name, or a private one when name is empty. The engine removes it at the last close.
+// openMemory opens the temporary file behind an in-memory database: the one of that name,
+// or a private one when name is empty. The engine removes it at the last close.
 func openMemory(ctx context.Context, name string, options engine.Options) (
 	*engine.DB, string, error,
 ) {

@@ -44,11 +44,12 @@ func OpenLog(path string) (*Log, error) { return translog.OpenLog(path) }
 // ReadLog reads a log and verifies all of it, as ReadSnapshot does.
 func ReadLog(r io.Reader) (*Log, error) { return translog.ReadLog(r, "") }
 
-// Init creates a database, fills it with fill, and returns its first snapshot, which is the first
-// log too: keep it durably, what is written later continues it. The database is closed again.
+// Init creates a database, fills it with fill, and returns its first snapshot, which is
+// the first log too: keep it durably, what is written later continues it. The database is
+// closed again.
 //
-// It returns fs.ErrExist when the file is there, and ErrEmpty when fill commits nothing. After an
-// error nothing is left of the file.
+// It returns fs.ErrExist when the file is there, and ErrEmpty when fill commits nothing.
+// After an error nothing is left of the file.
 func Init(ctx context.Context, dataSourceName string, fill func(context.Context, *sql.DB) error) (
 	snapshot *Snapshot, err error,
 ) {

@@ -12,9 +12,9 @@ import (
 	"github.com/mylibsql/mylibsql/engine"
 )
 
-// Rows are the rows of a statement that may write, such as INSERT ... RETURNING.
-// It commits when the last row was read or the rows are closed, and the write
-// gate is held until then.
+// Rows are the rows of a statement that may write, such as INSERT ... RETURNING. It
+// commits when the last row was read or the rows are closed, and the write gate is held
+// until then.
 type Rows struct {
 	*sqlite3.SQLiteRows
 	conn  *Conn
@@ -64,7 +64,7 @@ func (c *Conn) settleRows(class engine.Class, ack *Ack, rows driver.Rows, err er
 		if rows, ok := rows.(*sqlite3.SQLiteRows); ok && rows != nil {
 			_ = rows.Close()
 		}
-		return nil, err
+		return nil, c.after(class, ack, err)
 	}
 	return &Rows{SQLiteRows: rows.(*sqlite3.SQLiteRows), conn: c, class: class, ack: ack}, nil
 }
@@ -81,6 +81,12 @@ func (c *Conn) resetRows(ctx context.Context) (driver.Rows, error) {
 	}
 	return &fixedRows{columns: []string{"busy", "log", "checkpointed"}, row: row}, nil
 }
+
+// noResult is that of a statement that the engine answered.
+type noResult struct{}
+
+func (noResult) LastInsertId() (int64, error) { return 0, nil }
+func (noResult) RowsAffected() (int64, error) { return 0, nil }
 
 // fixedRows is one row that the engine made.
 type fixedRows struct {

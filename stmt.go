@@ -36,7 +36,7 @@ func (s *Stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 	c := s.conn
 	if s.class == engine.Checkpoint {
 		_, err := c.session.DB().Reset(ctx)
-		return driver.RowsAffected(0), hideBadConn(err)
+		return noResult{}, hideBadConn(err)
 	}
 	ack := ackOf(ctx)
 	if err := c.before(ctx, s.class, s.query, ack); err != nil {

@@ -54,8 +54,8 @@ func (c *Conn) Begin() (driver.Tx, error) {
 }
 
 // BeginTx opens a transaction: BEGIN IMMEDIATE, so that it cannot fail later for want of
-// the write lock, unless _txlock says otherwise. It waits for the write gate. A read-only one is
-// BEGIN; a write in it fails with ErrReadOnly.
+// the write lock, unless _txlock says otherwise. It waits for the write gate. A read-only
+// one is BEGIN; a write in it fails with ErrReadOnly.
 //
 // SQLite's transactions are serializable, which satisfies every isolation level but
 // sql.LevelLinearizable, which is refused.
@@ -96,8 +96,8 @@ func (c *Conn) runBegin(statement string) error {
 	return begin.run()
 }
 
-// Commit commits the transaction. After an error nothing was committed, except that
-// the outcome of an I/O error is known only after the database was reopened.
+// Commit commits the transaction. After an error nothing was committed, except that the
+// outcome of an I/O error is known only after the database was reopened.
 func (tx *Tx) Commit() error {
 	c := tx.conn
 	if tx.ended {
@@ -119,8 +119,8 @@ func (tx *Tx) Commit() error {
 	return c.after(engine.Control, nil, err)
 }
 
-// Rollback rolls the transaction back, whatever became of its context. It
-// returns nil for one that SQLite has rolled back by itself.
+// Rollback rolls the transaction back, whatever became of its context. It returns nil for
+// one that SQLite has rolled back by itself.
 func (tx *Tx) Rollback() error {
 	c := tx.conn
 	ended := tx.ended

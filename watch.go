@@ -12,8 +12,8 @@ import (
 	"github.com/mylibsql/mylibsql/engine"
 )
 
-// watch interrupts a statement when its context ends. go-sqlite3 would start a
-// goroutine for each statement to do so.
+// watch interrupts a statement when its context ends. go-sqlite3 would start a goroutine
+// for each statement to do so.
 type watch struct {
 	ctx      context.Context
 	cancel   func() bool
@@ -21,8 +21,8 @@ type watch struct {
 	ended    chan struct{} // closed when the interrupter is
 }
 
-// interruptInterval is how often a statement is interrupted until it ends: SQLite
-// forgets an interrupt that comes before the statement's first step.
+// interruptInterval is how often a statement is interrupted until it ends: SQLite forgets
+// an interrupt that comes before the statement's first step.
 const interruptInterval = time.Millisecond
 
 func startWatch(ctx context.Context, session *engine.Session) watch {
@@ -30,7 +30,8 @@ func startWatch(ctx context.Context, session *engine.Session) watch {
 		return watch{}
 	}
 	w := watch{ctx: ctx, finished: make(chan struct{}), ended: make(chan struct{})}
-	w.cancel = context.AfterFunc(ctx, func() { w.interrupt(session) })
+	running := w // the function may run before cancel is set
+	w.cancel = context.AfterFunc(ctx, func() { running.interrupt(session) })
 	return w
 }
 
@@ -53,8 +54,8 @@ func (w watch) interrupt(session *engine.Session) {
 	}
 }
 
-// stop ends the watch and waits for it, so that it can never hit the next
-// statement. An interrupted statement returns the context's error.
+// stop ends the watch and waits for it, so that it can never hit the next statement. An
+// interrupted statement returns the context's error.
 func (w watch) stop(err error) error {
 	if w.cancel == nil {
 		return err

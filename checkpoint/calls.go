@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// calls are the file system calls that make a log durable and visible. A test puts itself between,
-// to record their order or to let the k-th one fail as a crash would.
+// calls are the file system calls that make a log durable and visible. A test puts itself
+// between, to record their order or to let the k-th one fail as a crash would.
 type calls struct {
 	mkdir      func(path string) error
 	write      func(file *os.File, content io.WriterTo) (int64, error)
@@ -17,9 +17,9 @@ type calls struct {
 	remove     func(path string) error
 }
 
-// folderPermissions are those of a folder that a Directory creates; its files have 0600 from
-// [os.CreateTemp]. A log holds the content of a database, whose own permissions the store does not
-// know, so only the owner may read it.
+// folderPermissions are those of a folder that a Directory creates; its files have 0600
+// from [os.CreateTemp]. A log holds the content of a database, whose own permissions the
+// store does not know, so only the owner may read it.
 const folderPermissions = 0o700
 
 func systemCalls() calls {

@@ -11,7 +11,8 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// keys lists the chain's keys in ascending order. Files with other names are none of ours.
+// keys lists the chain's keys in ascending order. Files with other names are none of
+// ours.
 func (d *Directory) keys() ([]translog.FrameNo, error) {
 	names, err := listNames(d.folder(chainFolder))
 	if err != nil {
@@ -27,8 +28,8 @@ func (d *Directory) keys() ([]translog.FrameNo, error) {
 	return keys, nil
 }
 
-// lastKeyUpTo finds the record that contains a position or, when the chain ends before it, the last
-// one. The index is -1 when there is none.
+// lastKeyUpTo finds the record that contains a position or, when the chain ends before
+// it, the last one. The index is -1 when there is none.
 func lastKeyUpTo(keys []translog.FrameNo, position translog.FrameNo) int {
 	index, found := slices.BinarySearch(keys, position)
 	if found {
@@ -53,8 +54,8 @@ func (d *Directory) openRecord(key translog.FrameNo) (*translog.Log, error) {
 	return log, nil
 }
 
-// Records lists the chain as [Store] says. The listing begins with what is saved when the iteration
-// begins; it may include records that are saved during it.
+// Records lists the chain as [Store] says. The listing begins with what is saved when the
+// iteration begins; it may include records that are saved during it.
 func (d *Directory) Records(
 	ctx context.Context, after translog.FrameNo,
 ) iter.Seq2[Record, error] {
@@ -79,8 +80,9 @@ func (d *Directory) Records(
 	}
 }
 
-// walk goes from record to record. It opens the next one by its key instead of trusting the
-// listing, for a listing made while others save can miss a record and show a later one.
+// walk goes from record to record. It opens the next one by its key instead of trusting
+// the listing, for a listing made while others save can miss a record and show a later
+// one.
 type walk struct {
 	directory *Directory
 	listed    []translog.FrameNo // keys not yet passed
@@ -113,8 +115,8 @@ func (w *walk) next() (Record, bool, error) {
 	key := w.end.FrameNo + 1
 	log, err := w.directory.openRecord(key)
 	if errors.Is(err, fs.ErrNotExist) {
-		// The list was made before, and records are only added at the end: a later key on it
-		// proves that this one was there.
+		// The list was made before, and records are only added at the end: a later key on
+		// it proves that this one was there.
 		if len(w.listed) > 0 {
 			return Record{}, false, w.directory.missing(w.end, w.listed[len(w.listed)-1])
 		}
@@ -133,7 +135,8 @@ func (w *walk) next() (Record, bool, error) {
 	return record, true, nil
 }
 
-// recordOf checks that log continues the record before, and that no other record begins inside it.
+// recordOf checks that log continues the record before, and that no other record begins
+// inside it.
 func (w *walk) recordOf(log *translog.Log) (Record, error) {
 	key := w.end.FrameNo + 1
 	if !w.first || key == 1 {
@@ -162,7 +165,8 @@ func (d *Directory) missing(end translog.Position, later translog.FrameNo) error
 		gap(end, translog.Position{FrameNo: later - 1}, nil))
 }
 
-// gap says that a chain ends at have and that log, or a record not looked at, continues want.
+// gap says that a chain ends at have and that log, or a record not looked at, continues
+// want.
 func gap(have, want translog.Position, log *translog.Log) error {
 	wrong := &translog.GapError{Have: have, Want: want}
 	if log != nil {

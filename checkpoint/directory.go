@@ -12,9 +12,9 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// Directory is a [Store] in a folder of the file system, in the layout that the package comment
-// shows. It is safe for concurrent use, and several processes may use one folder: creation is
-// exclusive among all of them. It holds no open file and needs no closing.
+// Directory is a [Store] in a folder of the file system, in the layout that the package
+// comment shows. It is safe for concurrent use, and several processes may use one folder:
+// creation is exclusive among all of them. It holds no open file and needs no closing.
 type Directory struct {
 	root  string // absolute
 	calls calls
@@ -26,24 +26,25 @@ type Directory struct {
 
 var _ Store = (*Directory)(nil)
 
-// tail remembers where the last record ended that this Directory saved. A record never changes, so
-// this stays true; it may stop being the newest.
+// tail remembers where the last record ended that this Directory saved. A record never
+// changes, so this stays true; it may stop being the newest.
 type tail struct {
 	key translog.FrameNo
 	end translog.Position
 }
 
-// OpenDirectory opens the store in the folder root. The folder is created by the first Save, the
-// one above it must exist. Folders are created for their owner only (0700), files too (0600).
+// OpenDirectory opens the store in the folder root. The folder is created by the first
+// Save, the one above it must exist. Folders are created for their owner only (0700),
+// files too (0600).
 //
-// What a crash left behind is repaired: records get the names that are missing, and temporary files
-// that no running Save holds are removed. Where the caller must not write (a backup that is mounted
-// read-only) the repair is left out, and the store can be read. Files that are none of the store's
-// are left alone.
+// What a crash left behind is repaired: records get the names that are missing, and
+// temporary files that no running Save holds are removed. Where the caller must not write
+// (a backup that is mounted read-only) the repair is left out, and the store can be read.
+// Files that are none of the store's are left alone.
 //
 // A root that is not a folder is ENOTDIR ([syscall.ENOTDIR]), one whose parent is missing
-// [fs.ErrNotExist], one that must not be read [fs.ErrPermission]; [ErrClash] when a foreign file
-// holds the name that a record should have.
+// [fs.ErrNotExist], one that must not be read [fs.ErrPermission]; [ErrClash] when a
+// foreign file holds the name that a record should have.
 func OpenDirectory(root string) (*Directory, error) {
 	absolute, err := filepath.Abs(root)
 	if err != nil {
@@ -83,8 +84,8 @@ func (d *Directory) open() error {
 	return nil
 }
 
-// mustNotWrite tells a lack of rights from a failure. A folder that must not be listed is caught
-// before, by syncChain and keys, whose error comes from opening it for reading.
+// mustNotWrite tells a lack of rights from a failure. A folder that must not be listed is
+// caught before, by syncChain and keys, whose error comes from opening it for reading.
 func mustNotWrite(err error) bool {
 	var link *os.LinkError
 	var path *fs.PathError
@@ -103,7 +104,8 @@ func (d *Directory) recordPath(key translog.FrameNo) string {
 	return filepath.Join(d.folder(chainFolder), keyName(key))
 }
 
-// ensureFolder makes a folder below <root>/ltx exist durably, with all folders from root on.
+// ensureFolder makes a folder below <root>/ltx exist durably, with all folders from root
+// on.
 func (d *Directory) ensureFolder(name string) error {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
@@ -116,7 +118,8 @@ func (d *Directory) ensureFolder(name string) error {
 		if err := d.calls.mkdir(folder); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("checkpoint: create folder: %w", err)
 		}
-		// Also when the folder was there: whoever created it may have died before this point.
+		// Also when the folder was there: whoever created it may have died before this
+		// point.
 		if err := d.calls.syncFolder(filepath.Dir(folder)); err != nil {
 			return fmt.Errorf("checkpoint: sync new folder: %w", err)
 		}
@@ -132,8 +135,8 @@ func (d *Directory) forgetFolders() {
 	clear(d.ready)
 }
 
-// syncChain makes every record that can be seen durable, whoever created it. A store without a
-// chain has nothing to sync.
+// syncChain makes every record that can be seen durable, whoever created it. A store
+// without a chain has nothing to sync.
 func (d *Directory) syncChain() error {
 	err := d.calls.syncFolder(d.folder(chainFolder))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

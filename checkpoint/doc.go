@@ -1,21 +1,22 @@
-// Package checkpoint keeps the logs of a database where they are safe, and makes a database out of
-// them again.
+// Package checkpoint keeps the logs of a database where they are safe, and makes a
+// database out of them again.
 //
-// [Store] is the contract of a place for logs, [Directory] is such a place on a file system, and
-// [Restore] writes a database file from whatever a store holds. The package knows logs
-// ([translog.Log]) and nothing of the engine that makes them.
+// [Store] is the contract of a place for logs, [Directory] is such a place on a file
+// system, and [Restore] writes a database file from whatever a store holds. The package
+// knows logs ([translog.Log]) and nothing of the engine that makes them.
 //
 // # The chain
 //
 // A store holds one history: a chain of records, each a whole log in LTX format
-// (https://github.com/superfly/ltx). The record's key is the position after the one that the log
-// continues, so the first record has key 1 and the record after one that ends at 41 has key 42.
-// Saving is one exclusive creation under that key: of two writers that continue the same position
-// only one can succeed, however many positions each of them wants to save. The other one learns
-// who was there by a [translog.TakenError].
+// (https://github.com/superfly/ltx). The record's key is the position after the one that
+// the log continues, so the first record has key 1 and the record after one that ends at
+// 41 has key 42. Saving is one exclusive creation under that key: of two writers that
+// continue the same position only one can succeed, however many positions each of them
+// wants to save. The other one learns who was there by a [translog.TakenError].
 //
-// A log with First == 1 is a snapshot: it holds every page and can stand anywhere in the chain. Its
-// key still is the position after the record before it, so it too competes for its place.
+// A log with First == 1 is a snapshot: it holds every page and can stand anywhere in the
+// chain. Its key still is the position after the record before it, so it too competes for
+// its place.
 //
 // # The folders of a Directory
 //
@@ -24,19 +25,20 @@
 //	<root>/ltx/9/<first>-<last>.ltx          a third name of every snapshot
 //	<root>/ltx/tmp/<key>-<random>            logs that are being written
 //
-// The names below 0 and 9 are those of Litestream's file replica (https://litestream.io), and a
-// file's modification time is the log's time, as Litestream has it. So
+// The names below 0 and 9 are those of Litestream's file replica (https://litestream.io),
+// and a file's modification time is the log's time, as Litestream has it. So
 //
 //	litestream restore -o out.db file:///<root>
 //
-// restores the newest saved position, and its -timestamp works. The folder chain is what counts
-// here: a log without a record does not exist, and names that a crash left out are added when the
-// store is opened.
+// restores the newest saved position, and its -timestamp works. The folder chain is what
+// counts here: a log without a record does not exist, and names that a crash left out are
+// added when the store is opened.
 //
 // # What is assumed
 //
-// The file system supports hard links, link(2) fails with EEXIST when the name exists, and a folder
-// can be synced. fsync of a file or folder that returned nil survives a power cut.
+// The file system supports hard links, link(2) fails with EEXIST when the name exists,
+// and a folder can be synced. fsync of a file or folder that returned nil survives a
+// power cut.
 //
 // # Crash states
 //

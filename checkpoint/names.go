@@ -12,8 +12,9 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// Folders below <root>/ltx. Litestream reads those named by a digit, 0 for logs as they were
-// written and 9 for snapshots (https://litestream.io/how-it-works/), and ignores the others.
+// Folders below <root>/ltx. Litestream reads those named by a digit, 0 for logs as they
+// were written and 9 for snapshots (https://litestream.io/how-it-works/), and ignores the
+// others.
 const (
 	chainFolder     = "chain"
 	logFolder       = "0"
@@ -44,8 +45,9 @@ func (d *Directory) publicNames(log *translog.Log) []string {
 	return names
 }
 
-// completeNames gives a record the other names that a crash, or an earlier failure, left out. It
-// looks for each one first, so that a complete record needs no permission to write.
+// completeNames gives a record the other names that a crash, or an earlier failure, left
+// out. It looks for each one first, so that a complete record needs no permission to
+// write.
 func (d *Directory) completeNames(key translog.FrameNo, log *translog.Log) error {
 	record := d.recordPath(key)
 	for _, name := range d.publicNames(log) {
@@ -60,8 +62,9 @@ func (d *Directory) completeNames(key translog.FrameNo, log *translog.Log) error
 		case err != nil:
 			return fmt.Errorf("checkpoint: look for second name: %w", err)
 		}
-		// Not needed for the log to be saved. It is paid so that Litestream finds after a power
-		// cut what had been confirmed before, even when nobody opens the store in between.
+		// Not needed for the log to be saved. It is paid so that Litestream finds after a
+		// power cut what had been confirmed before, even when nobody opens the store in
+		// between.
 		if err := d.calls.syncFolder(filepath.Dir(name)); err != nil {
 			return fmt.Errorf("checkpoint: sync folder of second name: %w", err)
 		}
@@ -73,15 +76,16 @@ func (d *Directory) addName(record, name string) error {
 	if err := d.ensureFolder(filepath.Base(filepath.Dir(name))); err != nil {
 		return err
 	}
-	// Another process may be adding the same name at this moment: its link is as good as ours.
+	// Another process may be adding the same name at this moment: its link is as good as
+	// ours.
 	if err := d.calls.link(record, name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("checkpoint: add second name: %w", err)
 	}
 	return nil
 }
 
-// sameLog reports whether name is the record, or a copy of it as a backup tool makes that knows no
-// hard links.
+// sameLog reports whether name is the record, or a copy of it as a backup tool makes that
+// knows no hard links.
 func sameLog(record, name string) (bool, error) {
 	nameInfo, err := os.Lstat(name)
 	if err != nil {
@@ -114,8 +118,9 @@ func equalEnds(onePath, otherPath string) bool {
 	return sameContent(one, other)
 }
 
-// sameContent holds when two logs bring a database from anywhere to the same place: same range and
-// same checksum of the whole database at the end. Their pages may be compressed differently.
+// sameContent holds when two logs bring a database from anywhere to the same place: same
+// range and same checksum of the whole database at the end. Their pages may be compressed
+// differently.
 func sameContent(one, other *translog.Log) bool {
 	return one.First() == other.First() && one.Last() == other.Last() && one.End() == other.End()
 }
@@ -131,8 +136,8 @@ func (d *Directory) completeAll() error {
 		return err
 	}
 	for _, key := range keys {
-		// A log's key is its first position, so the folder's listing alone says that it has its
-		// name. Snapshots start at 1 whatever their key is: those are opened.
+		// A log's key is its first position, so the folder's listing alone says that it
+		// has its name. Snapshots start at 1 whatever their key is: those are opened.
 		if _, found := slices.BinarySearch(named, key); found && key != 1 {
 			continue
 		}

@@ -11,21 +11,24 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// openLogsMax is how many logs of one level a restore keeps open at a time. When it is reached they
-// are merged into one log of the next level, so a history of n logs needs about
-// openLogsMax * log(n) open files, whatever n is. Histories shorter than this are not merged.
+// openLogsMax is how many logs of one level a restore keeps open at a time. When it is
+// reached they are merged into one log of the next level, so a history of n logs needs
+// about openLogsMax * log(n) open files, whatever n is. Histories shorter than this are
+// not merged.
 const openLogsMax = 64
 
-// Restore writes the newest saved state of a store to a new database file at path and returns its
-// position. It begins with the newest snapshot and applies every log after it. The result is a
-// plain SQLite database, byte for byte the one that was saved; the checksum of the whole file is
-// compared before it gets its name, and it is durable on return.
+// Restore writes the newest saved state of a store to a new database file at path and
+// returns its position. It begins with the newest snapshot and applies every log after
+// it. The result is a plain SQLite database, byte for byte the one that was saved; the
+// checksum of the whole file is compared before it gets its name, and it is durable on
+// return.
 //
-// The errors are [ErrEmpty] for a store without logs, [fs.ErrExist] when path, path-wal or path-shm
-// exists (nothing is ever overwritten), those of [Store] for a broken chain, and
-// [*translog.FormatError] or [*translog.ChecksumError] for a damaged log. On an error there is no
-// file at path and no temporary file beside it. The context is looked at between logs, no more
-// once pages are being written. Large merged logs pass through unnamed files in path's folder.
+// The errors are [ErrEmpty] for a store without logs, [fs.ErrExist] when path, path-wal
+// or path-shm exists (nothing is ever overwritten), those of [Store] for a broken chain,
+// and [*translog.FormatError] or [*translog.ChecksumError] for a damaged log. On an error
+// there is no file at path and no temporary file beside it. The context is looked at
+// between logs, no more once pages are being written. Large merged logs pass through
+// unnamed files in path's folder.
 func Restore(ctx context.Context, store Store, path string) (translog.Position, error) {
 	for _, name := range []string{path, path + "-wal", path + "-shm"} {
 		if _, err := os.Lstat(name); err == nil {
@@ -64,7 +67,8 @@ func Restore(ctx context.Context, store Store, path string) (translog.Position, 
 	return position, nil
 }
 
-// sinceSnapshot lists the newest snapshot and the records after it; at least the snapshot.
+// sinceSnapshot lists the newest snapshot and the records after it; at least the
+// snapshot.
 func sinceSnapshot(ctx context.Context, store Store) ([]Record, error) {
 	var records []Record
 	for record, err := range store.Records(ctx, 0) {
@@ -86,9 +90,9 @@ func sinceSnapshot(ctx context.Context, store Store) ([]Record, error) {
 	return records, nil
 }
 
-// logStack holds consecutive logs, and merges them as they come so that few are open. Level 0 has
-// single logs, each higher level what openLogsMax of the one below were merged into; a higher level
-// is older.
+// logStack holds consecutive logs, and merges them as they come so that few are open.
+// Level 0 has single logs, each higher level what openLogsMax of the one below were
+// merged into; a higher level is older.
 type logStack struct {
 	folder string // for large merged logs
 	levels [][]*translog.Log

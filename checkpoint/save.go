@@ -11,16 +11,17 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// Save makes log the next record, as [Store] says. It writes the log once and syncs one file and
-// two folders (three for a snapshot).
+// Save makes log the next record, as [Store] says. It writes the log once and syncs one
+// file and two folders (three for a snapshot).
 //
-// When the context ends, the disk is full or anything else fails before the record exists, nothing
-// is left behind. When the record exists but a further name could not be given to it, Save fails
-// although the log is part of the chain, and the repeated Save adds the names; [ErrClash] says that
-// a foreign file is in the way.
+// When the context ends, the disk is full or anything else fails before the record
+// exists, nothing is left behind. When the record exists but a further name could not be
+// given to it, Save fails although the log is part of the chain, and the repeated Save
+// adds the names; [ErrClash] says that a foreign file is in the way.
 //
-// A log without checksums, whose end is smaller than its key, or that does not begin where it says
-// that it continues, is refused with a [*translog.FormatError] or [*translog.GapError].
+// A log without checksums, whose end is smaller than its key, or that does not begin
+// where it says that it continues, is refused with a [*translog.FormatError] or
+// [*translog.GapError].
 func (d *Directory) Save(ctx context.Context, log *translog.Log) error {
 	key := log.Follows().FrameNo + 1
 	if err := errors.Join(ctx.Err(), fitsPlace(log)); err != nil {
@@ -59,7 +60,8 @@ func (d *Directory) save(ctx context.Context, key translog.FrameNo, log *translo
 	return d.publish(ctx, key, log, temporary)
 }
 
-// publish turns a new file into the record. The order of its steps is the whole promise of Save.
+// publish turns a new file into the record. The order of its steps is the whole promise
+// of Save.
 func (d *Directory) publish(
 	ctx context.Context, key translog.FrameNo, log *translog.Log, temporary *os.File,
 ) error {
@@ -77,16 +79,17 @@ func (d *Directory) publish(
 	if err := os.Chtimes(temporary.Name(), log.Timestamp(), log.Timestamp()); err != nil {
 		return fmt.Errorf("checkpoint: set time of log: %w", err)
 	}
-	// Before the link: a record must never be there without its content. After a failed sync the
-	// kernel may have dropped the pages, so the file is thrown away and never synced again.
+	// Before the link: a record must never be there without its content. After a failed
+	// sync the kernel may have dropped the pages, so the file is thrown away and never
+	// synced again.
 	if err := d.calls.syncFile(temporary); err != nil {
 		return fmt.Errorf("checkpoint: sync log: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("checkpoint: save log: %w", err)
 	}
-	// The decision: exactly one creator of this name succeeds. A rename would replace the loser's
-	// or the winner's file in silence.
+	// The decision: exactly one creator of this name succeeds. A rename would replace the
+	// loser's or the winner's file in silence.
 	err = d.calls.link(temporary.Name(), record)
 	if errors.Is(err, fs.ErrExist) {
 		return d.settle(key, log)
@@ -152,9 +155,9 @@ func fitsPlace(log *translog.Log) error {
 	return err
 }
 
-// checkPredecessor makes sure that the record exists which the log continues: a record behind a gap
-// could never be restored, so it must not be confirmed. The check can be made ahead of the
-// creation, because a record never changes.
+// checkPredecessor makes sure that the record exists which the log continues: a record
+// behind a gap could never be restored, so it must not be confirmed. The check can be
+// made ahead of the creation, because a record never changes.
 func (d *Directory) checkPredecessor(key translog.FrameNo, log *translog.Log) error {
 	follows := log.Follows()
 	if key == 1 {

@@ -8,45 +8,49 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// Store is a place where the logs of one database are kept, as a chain of records. All methods are
-// safe for concurrent use, by several processes too.
+// Store is a place where the logs of one database are kept, as a chain of records. All
+// methods are safe for concurrent use, by several processes too.
 type Store interface {
-	// Save makes log the record that follows log.Follows(). It must not return nil until the
-	// record, and everything needed to find it again, survives a crash of the machine.
+	// Save makes log the record that follows log.Follows(). It must not return nil until
+	// the record, and everything needed to find it again, survives a crash of the
+	// machine.
 	//
-	// Creation is exclusive: of all logs that follow the same position at most one is ever saved.
-	// When the place is taken by the very same log (same range and same checksum at its end) Save
-	// makes sure that the record is durable and returns nil, so a Save whose outcome is unknown is
-	// simply repeated. When another log is there the error is a [*translog.TakenError], and that
-	// log is durable. When no record ends at log.Follows() the error is a [*translog.GapError].
+	// Creation is exclusive: of all logs that follow the same position at most one is
+	// ever saved. When the place is taken by the very same log (same range and same
+	// checksum at its end) Save makes sure that the record is durable and returns nil, so
+	// a Save whose outcome is unknown is simply repeated. When another log is there the
+	// error is a [*translog.TakenError], and that log is durable. When no record ends at
+	// log.Follows() the error is a [*translog.GapError].
 	//
-	// After any other error, an ended ctx included, the log may or may not have been saved;
-	// repeating is safe. The log is not closed and not kept.
+	// After any other error, an ended ctx included, the log may or may not have been
+	// saved; repeating is safe. The log is not closed and not kept.
 	Save(ctx context.Context, log *translog.Log) error
 
-	// Records lists the records that hold positions after the given one, in chain order: first the
-	// record that contains after+1, then each one that follows. Zero lists all. A store that ends at
-	// or before after lists nothing. When after lies inside a record that record comes first, with
-	// First <= after; only the taker can tell whether it is of use.
+	// Records lists the records that hold positions after the given one, in chain order:
+	// first the record that contains after+1, then each one that follows. Zero lists all.
+	// A store that ends at or before after lists nothing. When after lies inside a record
+	// that record comes first, with First <= after; only the taker can tell whether it is
+	// of use.
 	//
 	// What is listed is durable. The chain is checked on the way: a missing record is a
-	// [*translog.GapError], a record that does not continue the checksum of the one before it a
-	// [*translog.ChecksumError], a file that is no log a [*translog.FormatError]. An error comes as
-	// the last pair, with a zero Record. Only the ends of each log are read here, not its pages.
+	// [*translog.GapError], a record that does not continue the checksum of the one
+	// before it a [*translog.ChecksumError], a file that is no log a
+	// [*translog.FormatError]. An error comes as the last pair, with a zero Record. Only
+	// the ends of each log are read here, not its pages.
 	Records(ctx context.Context, after translog.FrameNo) iter.Seq2[Record, error]
 
-	// Open opens the log of a record that Records listed. Its Follows is the record's. The caller
-	// closes it. A record that is gone is [io/fs.ErrNotExist].
+	// Open opens the log of a record that Records listed. Its Follows is the record's.
+	// The caller closes it. A record that is gone is [io/fs.ErrNotExist].
 	Open(ctx context.Context, record Record) (*translog.Log, error)
 }
 
 // Record describes one saved log. It is a plain value.
 type Record struct {
-	// Follows is the position that the log continues in the chain, zero for the first record. Its
-	// FrameNo+1 is the record's key.
+	// Follows is the position that the log continues in the chain, zero for the first
+	// record. Its FrameNo+1 is the record's key.
 	Follows translog.Position
-	// First and Last are the positions that the log covers, both included. First is 1 for a
-	// snapshot, otherwise Follows.FrameNo+1.
+	// First and Last are the positions that the log covers, both included. First is 1 for
+	// a snapshot, otherwise Follows.FrameNo+1.
 	First, Last translog.FrameNo
 	// End is Last with the checksum of the whole database there.
 	End translog.Position

@@ -13,9 +13,9 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// createTemporary creates a file that is locked (flock) as long as it is open, which tells a
-// running Save of any process from a leftover. Where the file system knows no locks none is taken,
-// and leftovers stay.
+// createTemporary creates a file that is locked (flock) as long as it is open, which
+// tells a running Save of any process from a leftover. Where the file system knows no
+// locks none is taken, and leftovers stay.
 func (d *Directory) createTemporary(key translog.FrameNo) (*os.File, error) {
 	for {
 		file, err := os.CreateTemp(d.folder(temporaryFolder), keyName(key)+"-*")
@@ -37,8 +37,9 @@ func (d *Directory) createTemporary(key translog.FrameNo) (*os.File, error) {
 	}
 }
 
-// discard removes the temporary name. The content lives on in the record, if it became one. A name
-// that cannot be removed is a leftover for the next OpenDirectory, no reason to fail a Save.
+// discard removes the temporary name. The content lives on in the record, if it became
+// one. A name that cannot be removed is a leftover for the next OpenDirectory, no reason
+// to fail a Save.
 func (d *Directory) discard(temporary *os.File) {
 	_ = d.calls.remove(temporary.Name())
 	_ = temporary.Close()

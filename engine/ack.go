@@ -10,9 +10,9 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// Ack stands for everything that was committed under its context: a high-water
-// mark for each database. Every statement that runs under the context joins it,
-// in whatever transaction it runs. Safe for concurrent use.
+// Ack stands for everything that was committed under its context: a high-water mark for
+// each database. Every statement that runs under the context joins it, in whatever
+// transaction it runs. Safe for concurrent use.
 //
 // Writes to attached or temporary databases are not covered.
 type Ack struct {
@@ -34,15 +34,15 @@ type target struct {
 // NewAck returns an ack below parent, which may be nil.
 func NewAck(parent *Ack) *Ack { return &Ack{parent: parent} }
 
-// Wait returns nil once everything that was committed under the ack's context
-// up to this call is saved. A write that was rolled back or changed nothing has
-// nothing to wait for. It returns at once
+// Wait returns nil once everything that was committed under the ack's context up to this
+// call is saved. A write that was rolled back or changed nothing has nothing to wait for.
+// It returns at once
 //   - ErrAckUnused when no statement ran under the context,
 //   - ErrUncommitted while a transaction or RETURNING rows that carry it are open,
 //
-// and ErrClosed, ErrFenced, ErrReplaced or ErrPoisoned when it will never be known,
-// or the error of ctx when that ends first; the ack lives on then, and Wait may be
-// called again.
+// and ErrClosed, ErrFenced, ErrReplaced or ErrPoisoned when it will never be known, or
+// the error of ctx when that ends first; the ack lives on then, and Wait may be called
+// again.
 func (a *Ack) Wait(ctx context.Context) error {
 	targets, err := a.targets()
 	if err != nil {
@@ -56,8 +56,8 @@ func (a *Ack) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Err tells what Wait would return if it could not wait: nil when everything
-// is saved, ErrPending while something is not.
+// Err tells what Wait would return if it could not wait: nil when everything is saved,
+// ErrPending while something is not.
 func (a *Ack) Err() error {
 	targets, err := a.targets()
 	if err != nil {
@@ -71,9 +71,9 @@ func (a *Ack) Err() error {
 	return nil
 }
 
-// Done returns a channel that is closed when what was committed under the
-// context before this call is saved, or will never be known to be: Err tells which.
-// It is closed already when nothing was committed.
+// Done returns a channel that is closed when what was committed under the context before
+// this call is saved, or will never be known to be: Err tells which. It is closed already
+// when nothing was committed.
 func (a *Ack) Done() <-chan struct{} {
 	done := make(chan struct{})
 	targets, _ := a.targets()
@@ -91,8 +91,8 @@ func (a *Ack) Done() <-chan struct{} {
 	return done
 }
 
-// FrameNo is the highest position of what was committed under the context, 0
-// when that is nothing. With several databases it is the highest of them all.
+// FrameNo is the highest position of what was committed under the context, 0 when that is
+// nothing. With several databases it is the highest of them all.
 func (a *Ack) FrameNo() translog.FrameNo {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -142,8 +142,8 @@ func (a *Ack) addOpen(n int) {
 	}
 }
 
-// committed notes that a commit which carried the ack ended at frame. It is called
-// while the write gate is held and allocates nothing for the first database.
+// committed notes that a commit which carried the ack ended at frame. It is called while
+// the write gate is held and allocates nothing for the first database.
 func (a *Ack) committed(db *DB, frame translog.FrameNo) {
 	for ; a != nil; a = a.parent {
 		a.mu.Lock()

@@ -12,26 +12,26 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// Save stores a log where the application wants it. It must not return nil until the
-// log is durable there. The log is valid until it returns: Clone keeps it longer.
+// Save stores a log where the application wants it. It must not return nil until the log
+// is durable there. The log is valid until it returns: Clone keeps it longer.
 type Save func(ctx context.Context, log *translog.Log) error
 
-// Checkpoint hands everything that is committed and not saved to save, as one log,
-// and returns the last saved position. save is called at most once, and not at all when there
-// is nothing to save; writers go on meanwhile. Its nil resolves the acks up to the
-// log's end.
+// Checkpoint hands everything that is committed and not saved to save, as one log, and
+// returns the last saved position. save is called at most once, and not at all when there
+// is nothing to save; writers go on meanwhile. Its nil resolves the acks up to the log's
+// end.
 //
-// An error of save is returned as it is. Nothing is lost then: the next Checkpoint
-// offers the same pages, merged with what came since, as a log that continues the
-// same position. A panic of save comes as a *SavePanicError. One Checkpoint runs at a
-// time; another one waits until ctx ends.
+// An error of save is returned as it is. Nothing is lost then: the next Checkpoint offers
+// the same pages, merged with what came since, as a log that continues the same position.
+// A panic of save comes as a *SavePanicError. One Checkpoint runs at a time; another one
+// waits until ctx ends.
 //
 // When save returns a *translog.TakenError for a log that was offered before, whose
-// answer was lost, that log counts as saved: the position returned may then be less
-// than what is committed, and the next Checkpoint offers the rest.
+// answer was lost, that log counts as saved: the position returned may then be less than
+// what is committed, and the next Checkpoint offers the rest.
 //
-// It takes neither a connection of a pool nor the write gate, so it works inside a transaction.
-// It returns ErrNested inside its own save, and ErrClosed, ErrFenced,
+// It takes neither a connection of a pool nor the write gate, so it works inside a
+// transaction. It returns ErrNested inside its own save, and ErrClosed, ErrFenced,
 // ErrReplaced or ErrPoisoned when nothing can be saved any more.
 func (db *DB) Checkpoint(ctx context.Context, save Save) (translog.FrameNo, error) {
 	if ctx.Value(savingKey{}) == db {
@@ -61,8 +61,8 @@ type offer struct {
 	observed time.Time // when its end was the committed position
 }
 
-// prepareOffer seals up to the committed position and merges what is pending. It returns nil
-// when all is saved.
+// prepareOffer seals up to the committed position and merges what is pending. It returns
+// nil when all is saved.
 func (db *DB) prepareOffer(ctx context.Context) (*offer, error) {
 	if err := db.sealing.Acquire(ctx, 1); err != nil {
 		return nil, err
@@ -99,8 +99,8 @@ func (db *DB) prepareOffer(ctx context.Context) (*offer, error) {
 	return &offer{log: log, end: log.End(), observed: observed}, nil
 }
 
-// syncWAL makes committed frames durable before their position leaves the process.
-// A failed fsync may have dropped them: nothing is vouched for after that.
+// syncWAL makes committed frames durable before their position leaves the process. A
+// failed fsync may have dropped them: nothing is vouched for after that.
 func (db *DB) syncWAL() error {
 	if err := db.walFile.Sync(); err != nil {
 		return db.fail(fmt.Errorf("%w: fsync of the WAL: %w", ErrPoisoned, err))
@@ -166,9 +166,10 @@ func (db *DB) confirm(end translog.Position, observed time.Time) error {
 	return nil
 }
 
-// settleTaken handles a place in the history that is taken. When the log there is one that
-// was offered from here, its save had succeeded and only the answer was lost: it counts, and
-// the next Checkpoint continues from its end. Any other log was written by another primary.
+// settleTaken handles a place in the history that is taken. When the log there is one
+// that was offered from here, its save had succeeded and only the answer was lost: it
+// counts, and the next Checkpoint continues from its end. Any other log was written by
+// another primary.
 func (db *DB) settleTaken(o *offer, taken *translog.TakenError, answer error) error {
 	db.mu.Lock()
 	known := false
@@ -189,8 +190,8 @@ func (db *DB) settleTaken(o *offer, taken *translog.TakenError, answer error) er
 	return nil
 }
 
-// noteOffer remembers a log whose save is about to be tried: should the answer be
-// lost, the store tells by its end that it was ours.
+// noteOffer remembers a log whose save is about to be tried: should the answer be lost,
+// the store tells by its end that it was ours.
 func (db *DB) noteOffer(end translog.Position) {
 	db.mu.Lock()
 	db.pendingAcks.offered(end.FrameNo)
@@ -206,6 +207,6 @@ func (db *DB) noteOffer(end translog.Position) {
 	}
 }
 
-// offeredMax bounds the remembered offers. A store that loses more answers than
-// that in a row looks like another primary, and fences this one.
+// offeredMax bounds the remembered offers. A store that loses more answers than that in a
+// row looks like another primary, and fences this one.
 const offeredMax = 64

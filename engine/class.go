@@ -30,9 +30,9 @@ const (
 // classCacheEntries bounds the answers that a connection remembers.
 const classCacheEntries = 256
 
-// Classify tells what a text may do. The words that can only read or only write
-// are recognised here; for everything else SQLite is asked, by preparing the statement.
-// Only answers that cannot change are remembered.
+// Classify tells what a text may do. The words that can only read or only write are
+// recognised here; for everything else SQLite is asked, by preparing the statement. Only
+// answers that cannot change are remembered.
 func (s *Session) Classify(text string) Class {
 	if text == s.lastText {
 		return s.lastClass // the same constant in a loop: compared by its address
@@ -55,7 +55,7 @@ func classifyWords(text string) (class Class, stable bool) {
 	word, rest := firstWord(text)
 	switch word {
 	case "select", "values":
-		return Read, true
+		return Read, !mentionsOptimize(text)
 	case "insert", "update", "delete", "replace":
 		return Write, true
 	case "commit", "end", "rollback", "savepoint", "release":
@@ -90,15 +90,23 @@ func (s *Session) ask(text string) (class Class, stable bool) {
 	}
 	switch {
 	case a.Failed:
-		// Preparing it again reports why. A table that another connection is about
-		// to create could make it compile: then it counts as a write.
+		// Preparing it again reports why. A table that another connection is about to
+		// create could make it compile: then it counts as a write.
 		return Write, false
 	case a.Checkpoint:
 		return Checkpoint, false
 	case a.Attach:
 		return Attach, false
+	case a.Optimize:
+		return Write, true
 	case a.Pragma != "":
-		return pragmaClass(a), false
+		class := pragmaClass(a)
+		if word, _ := firstWord(text); class == Read && !a.Readonly && word != "pragma" {
+			// Not this statement is the pragma: a virtual table that it uses for the
+			// first time on this connection ran one.
+			class = Write
+		}
+		return class, false
 	case a.Reindex:
 		return Write, false
 	case !a.Readonly:
@@ -109,9 +117,9 @@ func (s *Session) ask(text string) (class Class, stable bool) {
 	return Read, true
 }
 
-// connectionPragmas only change the connection, or only read, whatever they are
-// given. Every other pragma that is given a value, or that acts without one, counts
-// as a write. https://www.sqlite.org/pragma.html
+// connectionPragmas only change the connection, or only read, whatever they are given.
+// Every other pragma that is given a value, or that acts without one, counts as a write.
+// https://www.sqlite.org/pragma.html
 var connectionPragmas = map[string]bool{
 	"analysis_limit": true, "automatic_index": true, "busy_timeout": true,
 	"cache_size": true, "cache_spill": true, "case_sensitive_like": true,
@@ -146,8 +154,24 @@ func pragmaClass(a sqlite.Answer) Class {
 	return Write
 }
 
-// isSingle reports whether a text is surely one statement: no semicolon but at
-// its end. A semicolon in a literal makes it ask SQLite, which is right too.
+// mentionsOptimize reports whether a query may call the two things that write although
+// SQLite calls the statement read-only: the table-valued function pragma_optimize, and
+// FTS3's optimize().
+func mentionsOptimize(text string) bool {
+	const word = "optimize"
+	if strings.IndexByte(text, 'z') < 0 && strings.IndexByte(text, 'Z') < 0 {
+		return false
+	}
+	for i := 0; i+len(word) <= len(text); i++ {
+		if text[i]|0x20 == word[0] && strings.EqualFold(text[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
+}
+
+// isSingle reports whether a text is surely one statement: no semicolon but at its end. A
+// semicolon in a literal makes it ask SQLite, which is right too.
 func isSingle(text string) bool {
 	i := strings.IndexByte(text, ';')
 	return i < 0 || isBlank(text[i+1:])
@@ -157,8 +181,8 @@ func isBlank(text string) bool {
 	return strings.TrimLeft(text, " \t\r\n\f;") == ""
 }
 
-// firstWord returns the first word in lower case, behind white space and
-// comments, and what follows it.
+// firstWord returns the first word in lower case, behind white space and comments, and
+// what follows it.
 func firstWord(text string) (word, rest string) {
 	text = skipSpace(text)
 	n := 0
@@ -184,8 +208,8 @@ func skipSpace(text string) string {
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' }
 
-// lower returns the words that Classify looks for in lower case, without an
-// allocation, and an empty string for any other word.
+// lower returns the words that Classify looks for in lower case, without an allocation,
+// and an empty string for any other word.
 func lower(word string) string {
 	if len(word) < len("end") || len(word) > len("immediate") {
 		return ""
@@ -207,6 +231,8 @@ func lower(word string) string {
 		return "replace"
 	case "values":
 		return "values"
+	case "pragma":
+		return "pragma"
 	case "begin":
 		return "begin"
 	case "commit":

@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 )
 
-// close closes a database that nobody holds any more. A database whose commits are all in the
-// database file is left as one plain file without a WAL. Commits that are not saved stay in the
-// file, in the WAL or in the outbox, and are offered after the next open.
+// close closes a database that nobody holds any more. A database whose commits are all in
+// the database file is left as one plain file without a WAL. Commits that are not saved
+// stay in the file, in the WAL or in the outbox, and are offered after the next open.
 func (db *DB) close() error {
 	db.background.Wait()
 	err := db.settleBeforeClose()
@@ -61,8 +61,8 @@ func (db *DB) settleBeforeClose() error {
 	if err := db.writer.exec(closeBusyTimeout); err != nil {
 		return err
 	}
-	// A connection that never read opens its WAL inside its first checkpoint, and stays a reader
-	// until that statement ends: a TRUNCATE would wait for itself.
+	// A connection that never read opens its WAL inside its first checkpoint, and stays a
+	// reader until that statement ends: a TRUNCATE would wait for itself.
 	if _, err := db.writer.checkpoint("PASSIVE"); err != nil {
 		return err
 	}

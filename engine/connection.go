@@ -16,8 +16,8 @@ import (
 	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
 )
 
-// ownBusyTimeoutMs is how long the engine's own connections wait for SQLite's locks, of which
-// readers need some for moments only.
+// ownBusyTimeoutMs is how long the engine's own connections wait for SQLite's locks, of
+// which readers need some for moments only.
 const ownBusyTimeoutMs = 5000
 
 // connection is one of the engine's own: bare and not restricted.
@@ -95,8 +95,8 @@ func (c *connection) close() error {
 	return err
 }
 
-// checkpoint runs PRAGMA wal_checkpoint and reports whether everything in the WAL
-// is in the database file afterwards.
+// checkpoint runs PRAGMA wal_checkpoint and reports whether everything in the WAL is in
+// the database file afterwards.
 func (c *connection) checkpoint(mode string) (complete bool, err error) {
 	values, err := c.integers("PRAGMA wal_checkpoint(" + mode + ")")
 	if err != nil {

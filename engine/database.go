@@ -19,11 +19,11 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// DB is one open database file, shared by every pool of the process that opens
-// it. Its methods are safe for concurrent use.
+// DB is one open database file, shared by every pool of the process that opens it. Its
+// methods are safe for concurrent use.
 //
-// Locks are taken in this order: gate, checkpointing, sealing, recording, an Ack's, mu. Who holds
-// checkpointing or sealing never waits for the gate, since its holder may be
+// Locks are taken in this order: gate, checkpointing, sealing, recording, an Ack's, mu.
+// Who holds checkpointing or sealing never waits for the gate, since its holder may be
 // waiting for them.
 type DB struct {
 	path     string // as SQLite resolves it

@@ -13,22 +13,22 @@ import (
 
 // Errors of opening a database.
 var (
-	// ErrInUse is returned when another process has the database open as primary
-	// or replica. It comes as an *InUseError.
+	// ErrInUse is returned when another process has the database open as primary or
+	// replica. It comes as an *InUseError.
 	ErrInUse = errors.New("engine: database is in use by another process")
-	// ErrRole is returned when the role asked for contradicts the role that the
-	// database has, or is not one that this version serves.
+	// ErrRole is returned when the role asked for contradicts the role that the database
+	// has, or is not one that this version serves.
 	ErrRole = errors.New("engine: wrong role")
 	// ErrState is returned when the state file in the sidecar directory is damaged.
 	ErrState = errors.New("engine: damaged state file")
-	// ErrBehind is returned when the database holds less than what was saved from
-	// it: an older copy was put in its place. It comes as a *BehindError.
+	// ErrBehind is returned when the database holds less than what was saved from it: an
+	// older copy was put in its place. It comes as a *BehindError.
 	ErrBehind = errors.New("engine: database is behind what was saved")
-	// ErrHardLink is returned when the file has more than one hard link: SQLite
-	// would keep a WAL for each name.
+	// ErrHardLink is returned when the file has more than one hard link: SQLite would
+	// keep a WAL for each name.
 	ErrHardLink = errors.New("engine: database file has more than one hard link")
-	// ErrSettings is returned when a pool asks for other settings than the pool
-	// that has the same file open.
+	// ErrSettings is returned when a pool asks for other settings than the pool that has
+	// the same file open.
 	ErrSettings = errors.New("engine: database is open with other settings")
 	// ErrVersion is returned when the SQLite library that is linked is older than 3.51.3,
 	// whose WAL reset bug loses commits: https://www.sqlite.org/wal.html#walresetbug
@@ -37,27 +37,27 @@ var (
 
 // Errors of an open database.
 var (
-	// ErrClosed is returned when the database is closed. For an ack it means that
-	// the write is committed in the file but was not saved before the close.
+	// ErrClosed is returned when the database is closed. For an ack it means that the
+	// write is committed in the file but was not saved before the close.
 	ErrClosed = errors.New("engine: database is closed")
-	// ErrReplaced is returned when another file stands at the database's path, or
-	// its WAL was deleted, while it is open. Nothing can be saved any more.
+	// ErrReplaced is returned when another file stands at the database's path, or its WAL
+	// was deleted, while it is open. Nothing can be saved any more.
 	ErrReplaced = errors.New("engine: database file or WAL was replaced while open")
-	// ErrPoisoned is returned when the engine met a failure after which it cannot
-	// vouch for what is on disk. Close the database and open it again.
+	// ErrPoisoned is returned when the engine met a failure after which it cannot vouch
+	// for what is on disk. Close the database and open it again.
 	ErrPoisoned = errors.New("engine: database must be reopened")
-	// ErrFenced is returned when another primary has continued the saved history:
-	// what this one wrote since can never be saved.
+	// ErrFenced is returned when another primary has continued the saved history: what
+	// this one wrote since can never be saved.
 	ErrFenced = errors.New("engine: another primary has continued the history")
-	// ErrReadOnly is returned for a write in a read-only transaction or on a
-	// replica. It also matches sqlite3.Error with code SQLITE_READONLY.
+	// ErrReadOnly is returned for a write in a read-only transaction or on a replica. It
+	// also matches sqlite3.Error with code SQLITE_READONLY.
 	ErrReadOnly = errors.New("engine: write refused")
-	// ErrRefused is returned for a statement that would break the capture of
-	// commits. It comes as a *RefusedError and also matches sqlite3.Error.
+	// ErrRefused is returned for a statement that would break the capture of commits. It
+	// comes as a *RefusedError and also matches sqlite3.Error.
 	ErrRefused = errors.New("engine: statement refused")
-	// ErrTransactionEnded is returned for a statement in a transaction that SQLite
-	// has already rolled back by itself, such as after OR ROLLBACK or a full disk.
-	// Only Rollback is left.
+	// ErrTransactionEnded is returned for a statement in a transaction that SQLite has
+	// already rolled back by itself, such as after OR ROLLBACK or a full disk. Only
+	// Rollback is left.
 	ErrTransactionEnded = errors.New("engine: transaction was rolled back by SQLite")
 )
 
@@ -65,21 +65,22 @@ var (
 var (
 	// ErrPending is returned by Ack.Err while the write is committed and not yet saved.
 	ErrPending = errors.New("engine: not saved yet")
-	// ErrUncommitted is returned by an ack while a transaction or RETURNING rows
-	// that carry it are open.
+	// ErrUncommitted is returned by an ack while a transaction or RETURNING rows that
+	// carry it are open.
 	ErrUncommitted = errors.New("engine: the transaction that carries this ack is open")
 	// ErrAckUnused is returned by an ack under whose context no statement ever ran.
 	ErrAckUnused = errors.New("engine: no statement ran under the ack's context")
-	// ErrUnsaved is returned by Close when commits are not saved, where something
-	// was saved before. They are kept and offered after the next open.
+	// ErrUnsaved is returned by Close when commits are not saved, where something was
+	// saved before. They are kept and offered after the next open.
 	ErrUnsaved = errors.New("engine: closed with unsaved commits")
-	// ErrEmpty is returned when a snapshot is asked of a database to which nothing
-	// was ever committed.
+	// ErrEmpty is returned when a snapshot is asked of a database to which nothing was
+	// ever committed.
 	ErrEmpty = errors.New("engine: database is empty")
-	// ErrNested is returned by a Checkpoint that is called from within the save
-	// function of another one of the same database.
+	// ErrNested is returned by a Checkpoint that is called from within the save function
+	// of another one of the same database.
 	ErrNested = errors.New("engine: Checkpoint called from its own save function")
-	// ErrSavePanic is returned when a save function panicked. It comes as a *SavePanicError.
+	// ErrSavePanic is returned when a save function panicked. It comes as a
+	// *SavePanicError.
 	ErrSavePanic = errors.New("engine: save function panicked")
 )
 
@@ -111,7 +112,8 @@ func (e *BehindError) Error() string {
 // Is makes the error match ErrBehind.
 func (e *BehindError) Is(target error) bool { return target == ErrBehind }
 
-// SavePanicError carries the value a save function panicked with. It matches ErrSavePanic.
+// SavePanicError carries the value a save function panicked with. It matches
+// ErrSavePanic.
 type SavePanicError struct {
 	Value any
 	Stack []byte
@@ -156,8 +158,8 @@ func (e *readOnlyError) Unwrap() error {
 	}
 }
 
-// busyError is what the write gate answers when the busy timeout is over: the
-// value that go-sqlite3 returns for SQLITE_BUSY.
+// busyError is what the write gate answers when the busy timeout is over: the value that
+// go-sqlite3 returns for SQLITE_BUSY.
 func busyError() error {
 	return sqlite3.Error{
 		Code:         sqlite3.ErrBusy,

@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// gate lets one writer in at a time, in order of arrival. Writers queue here, in
-// Go, where they can be cancelled, and not asleep in SQLite's busy handler.
-// Whether a connection holds it is kept by its Session.
+// gate lets one writer in at a time, in order of arrival. Writers queue here, in Go,
+// where they can be cancelled, and not asleep in SQLite's busy handler. Whether a
+// connection holds it is kept by its Session.
 type gate struct {
 	semaphore *semaphore.Weighted
 }
 
 func newGate() gate { return gate{semaphore.NewWeighted(1)} }
 
-// enter waits for the gate at most for timeout and returns the error of
-// SQLITE_BUSY then; or the context's error when that ends first.
+// enter waits for the gate at most for timeout and returns the error of SQLITE_BUSY then;
+// or the context's error when that ends first.
 func (g gate) enter(ctx context.Context, timeout time.Duration) error {
 	if g.semaphore.TryAcquire(1) {
 		return nil

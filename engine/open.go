@@ -56,8 +56,8 @@ func open(ctx context.Context, path string, info fs.FileInfo, created bool, opti
 	return db, nil
 }
 
-// start opens the engine's connections, before those of any user, and finds out at
-// which position the database is.
+// start opens the engine's connections, before those of any user, and finds out at which
+// position the database is.
 func (db *DB) start(empty bool) error {
 	old, found, err := db.sidecar.readState()
 	if err != nil {
@@ -76,14 +76,19 @@ func (db *DB) start(empty bool) error {
 		return err
 	}
 	if found {
-		err = db.resume(old, state)
+		if err = db.sidecar.makeOutbox(); err == nil {
+			err = db.resume(old, state)
+		}
 	} else {
 		db.adopt(state, empty)
 	}
 	if err != nil {
 		return err
 	}
-	return db.writeRecord(true)
+	if err := db.writeRecord(true); err != nil {
+		return err
+	}
+	return db.sidecar.makeOutbox()
 }
 
 func (db *DB) openConnections(empty bool) (err error) {
@@ -99,7 +104,8 @@ func (db *DB) openConnections(empty bool) (err error) {
 	if err := db.writer.exec("PRAGMA journal_mode = WAL"); err != nil {
 		return err
 	}
-	// From here on the writer never waits: a reset that meets a foreign writer comes later.
+	// From here on the writer never waits: a reset that meets a foreign writer comes
+	// later.
 	if err := db.writer.exec("PRAGMA busy_timeout = 0"); err != nil {
 		return err
 	}
@@ -121,8 +127,8 @@ func (db *DB) openConnections(empty bool) (err error) {
 	return err
 }
 
-// closeFiles closes whatever is open. The writer goes last: SQLite may remove the
-// WAL when its last connection closes.
+// closeFiles closes whatever is open. The writer goes last: SQLite may remove the WAL
+// when its last connection closes.
 func (db *DB) closeFiles() error {
 	var errs []error
 	if db.guard != nil {

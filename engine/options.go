@@ -20,8 +20,8 @@ const (
 // DefaultWALLimitFrames is when the WAL is reset, unless told otherwise.
 const DefaultWALLimitFrames = 4000
 
-// Options are settings of the database, not of a connection: every pool that opens
-// the same file must agree on them. Zero values mean the default.
+// Options are settings of the database, not of a connection: every pool that opens the
+// same file must agree on them. Zero values mean the default.
 type Options struct {
 	Role           Role
 	WALLimitFrames int           // the WAL is reset once it holds this many frames
@@ -50,9 +50,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// agree returns an error that matches ErrSettings when other may not join a
+// agree returns an error that matches ErrRole or ErrSettings when other may not join a
 // database that was opened with o.
 func (o Options) agree(other Options) error {
+	if o.Role != other.Role {
+		return fmt.Errorf("%w: the database is open as a %s", ErrRole, o.Role)
+	}
 	if o.Agree == nil || other.Settings == nil || o.Settings == nil {
 		return nil
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// The outbox keeps sealed logs that are not saved when their frames leave the
-// WAL: one LTX file each, under its ordinary name.
+// The outbox keeps sealed logs that are not saved when their frames leave the WAL: one
+// LTX file each, under its ordinary name.
 
 // fillOutbox makes every pending log durable there. When the outbox would outgrow the
 // database the history starts over: a snapshot is smaller.
@@ -24,7 +24,7 @@ func (db *DB) fillOutbox() error {
 		total += p.log.Size()
 	}
 	if limit := int64(s.sums.pages()) * int64(db.pageSize); total > limit && len(s.pending) > 1 {
-		db.log.Info("unsaved logs outgrow the database: the next log is a snapshot",
+		db.log.Debug("unsaved logs outgrow the database: the next log is a snapshot",
 			"path", db.path, "bytes", total)
 		db.startOver()
 		return nil

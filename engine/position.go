@@ -10,8 +10,8 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// generation is one life of the WAL: from a restart to the next, under one salt.
-// Frame k of it has the position base+k.
+// generation is one life of the WAL: from a restart to the next, under one salt. Frame k
+// of it has the position base+k.
 type generation struct {
 	base translog.FrameNo
 	salt [2]uint32
@@ -32,9 +32,9 @@ type news struct {
 	resetDue  bool // the WAL has passed its limit
 }
 
-// observe compares the wal-index header with what is known and moves the
-// committed position. The header is read under DB.mu, so that observations
-// cannot overtake each other.
+// observe compares the wal-index header with what is known and moves the committed
+// position. The header is read under DB.mu, so that observations cannot overtake each
+// other.
 func (db *DB) observe(h *sqlite.Handle) (sqlite.State, translog.FrameNo, news, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -97,8 +97,8 @@ func (db *DB) advanceLocked(s sqlite.State) (news, error) {
 		return news{}, nil
 	}
 	if s.Salt != known.salt {
-		// SQLite restarted the WAL, which the guard allows only when all of it was
-		// copied to the database file, and that only when all of it was sealed.
+		// SQLite restarted the WAL, which the guard allows only when all of it was copied
+		// to the database file, and that only when all of it was sealed.
 		known.generation = generation{base: known.position, salt: s.Salt}
 		known.frame = 0
 		db.resetFrame = 0
@@ -126,8 +126,8 @@ func (db *DB) advanceLocked(s sqlite.State) (news, error) {
 	return what, nil
 }
 
-// lastSeen is the committed position without looking at the WAL: what a writer
-// knows when it enters the gate.
+// lastSeen is the committed position without looking at the WAL: what a writer knows when
+// it enters the gate.
 func (db *DB) lastSeen() translog.FrameNo { return translog.FrameNo(db.committed.Load()) }
 
 // Committed is the position of the last commit that the engine has seen.
@@ -156,8 +156,8 @@ func (db *DB) savedState(frame translog.FrameNo) error {
 	return ErrPending
 }
 
-// moveSaved sets the saved position, and lets everybody go who waited for it.
-// Positions only grow: who was resolved stays resolved.
+// moveSaved sets the saved position, and lets everybody go who waited for it. Positions
+// only grow: who was resolved stays resolved.
 func (db *DB) moveSaved(to translog.Position, observed time.Time) {
 	db.mu.Lock()
 	db.saved = to
@@ -172,8 +172,8 @@ func (db *DB) moveSaved(to translog.Position, observed time.Time) {
 	fireAll(released, nil)
 }
 
-// ackCount counts acks that wait for a save, in two groups: those that the save
-// under way covers, and those that came after its position.
+// ackCount counts acks that wait for a save, in two groups: those that the save under way
+// covers, and those that came after its position.
 type ackCount struct {
 	limit          translog.FrameNo // position of the save under way
 	covered, after int

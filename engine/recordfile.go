@@ -8,16 +8,16 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// writeRecord writes what is known now to the state file, durably when sync is set:
-// the positions in it must be durable already then. Safe for concurrent use.
+// writeRecord writes what is known now to the state file, durably when sync is set: the
+// positions in it must be durable already then. Safe for concurrent use.
 func (db *DB) writeRecord(sync bool) error {
 	db.recording.Lock()
 	defer db.recording.Unlock()
 	return db.writeRecordLocked(db.nextRecord(), sync)
 }
 
-// nextRecord is the record of this moment. What it says of the database file stays
-// true only while the position does.
+// nextRecord is the record of this moment. What it says of the database file is what the
+// last reset left.
 func (db *DB) nextRecord() record {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -31,9 +31,7 @@ func (db *DB) nextRecord() record {
 			Frame: db.last.frame, Checksum: db.last.checksum,
 		},
 	}
-	if next.Anchor == db.record.Anchor {
-		next.File = db.record.File
-	}
+	next.File, next.FileHolds = db.record.File, db.record.FileHolds
 	db.restartUnrecorded = false
 	return next
 }
@@ -47,10 +45,9 @@ func (db *DB) writeRecordLocked(next record, sync bool) error {
 	return nil
 }
 
-// recordRestart ties the position to the new WAL at the first commit after a
-// restart, so that a killed process finds its place again. It does not fsync: a
-// power cut that loses it loses the new frames too, or leaves the file as the record before
-// describes it.
+// recordRestart ties the position to the new WAL at the first commit after a restart, so
+// that a killed process finds its place again. It does not fsync: a power cut that loses
+// it loses the new frames too, or leaves the file as the record before describes it.
 func (db *DB) recordRestart() {
 	if err := db.writeRecord(false); err != nil {
 		db.mu.Lock()
@@ -70,6 +67,6 @@ func (db *DB) writeSettledRecord() error {
 	db.recording.Lock()
 	defer db.recording.Unlock()
 	next := db.nextRecord()
-	next.File = statOf(info)
+	next.File, next.FileHolds = statOf(info), next.Anchor.Position
 	return db.writeRecordLocked(next, false)
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/mylibsql/mylibsql/engine/wal"
 )
 
-// historyJump is added to the position when a history starts over, so that no
-// number ever stands for two contents.
+// historyJump is added to the position when a history starts over, so that no number ever
+// stands for two contents.
 const historyJump translog.FrameNo = 1 << 32
 
-// adopt takes over a database without a state file. What it holds already counts as one frame,
-// so that it has a position to be saved at.
+// adopt takes over a database without a state file. What it holds already counts as one
+// frame, so that it has a position to be saved at.
 func (db *DB) adopt(s sqlite.State, empty bool) {
 	var base translog.FrameNo
 	if !empty {
@@ -42,14 +42,17 @@ func (db *DB) begin(base translog.FrameNo, s sqlite.State) {
 	}
 }
 
-// resume goes on where the state file says that the database was, if it still
-// is that database.
+// resume goes on where the state file says that the database was, if it still is that
+// database.
 func (db *DB) resume(r record, s sqlite.State) error {
 	db.record = r
 	db.saved = r.Saved
 	db.offered = r.Offered
 	base, ok := db.locate(r, s)
 	if !ok {
+		if have, known := db.remains(r, s); known && have < r.Saved.FrameNo {
+			return &BehindError{Have: have, Saved: r.Saved.FrameNo}
+		}
 		base = max(r.Anchor.Position, r.Saved.FrameNo) + historyJump
 		db.begin(base, s)
 		db.log.Warn("database was changed while it was closed: "+
@@ -66,19 +69,37 @@ func (db *DB) resume(r record, s sqlite.State) error {
 	return db.resumeHistory(s)
 }
 
-// locate finds the position before the first frame of the WAL. The record counts
-// when the WAL holds the very frame that it names, or when there is another WAL
-// or none and the database file is still what it was.
+// locate finds the position before the first frame of the WAL. The record counts when the
+// WAL holds the very frame that it names, or when there is another WAL or none and the
+// database file is still what it was.
 func (db *DB) locate(r record, s sqlite.State) (base translog.FrameNo, ok bool) {
 	a := r.Anchor
 	if a.Frame > 0 && s.Salt == a.Salt && s.MaxFrame >= a.Frame {
 		return a.Position - translog.FrameNo(a.Frame), db.hasFrame(a)
 	}
-	if r.File == nil || a.Frame > 0 && s.Salt == a.Salt && s.MaxFrame > 0 {
+	if r.FileHolds != a.Position || a.Frame > 0 && s.Salt == a.Salt && s.MaxFrame > 0 {
 		return 0, false
 	}
+	return a.Position, db.isFile(r.File)
+}
+
+// remains tells what is left of the history when the record does not count: the WAL that
+// it names ends before its frame, or the WAL is gone and the file is what it was after
+// the last reset.
+func (db *DB) remains(r record, s sqlite.State) (have translog.FrameNo, known bool) {
+	a := r.Anchor
+	if a.Frame > 0 && s.Salt == a.Salt && s.MaxFrame > 0 {
+		have = a.Position - translog.FrameNo(a.Frame) + translog.FrameNo(s.MaxFrame)
+		return have, s.MaxFrame < a.Frame
+	}
+	return r.FileHolds, db.isFile(r.File)
+}
+
+// isFile reports whether nobody has written to the database file since it looked like
+// that.
+func (db *DB) isFile(then *fileStat) bool {
 	now := statOf(db.fileInfo)
-	return a.Position, now != nil && *now == *r.File
+	return then != nil && now != nil && *now == *then
 }
 
 // hasFrame reports whether the WAL file holds the anchor's frame.
@@ -101,8 +122,8 @@ func (db *DB) dropOutbox() error {
 	return err
 }
 
-// resumeHistory continues the saved history: with the logs of the outbox, then
-// with the frames of the WAL that no log holds.
+// resumeHistory continues the saved history: with the logs of the outbox, then with the
+// frames of the WAL that no log holds.
 func (db *DB) resumeHistory(state sqlite.State) error {
 	pending, err := db.sidecar.readOutbox(db.saved)
 	if err != nil {
@@ -173,8 +194,8 @@ func (db *DB) scanSealed(state sqlite.State, last uint32) (wal.Cursor, error) {
 	return frames.end, nil
 }
 
-// sealTail seals the commits that were in the WAL when the database was opened. A
-// foreign checkpoint may have copied them to the database file already, so the old sums of their
+// sealTail seals the commits that were in the WAL when the database was opened. A foreign
+// checkpoint may have copied them to the database file already, so the old sums of their
 // pages are not known: the new sum of the whole database is computed instead.
 func (db *DB) sealTail(ctx context.Context) error {
 	s := &db.sealer

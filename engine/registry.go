@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// registry finds the DB of a file that is open in this process. A file is known by
-// device and inode: the same path may have become another file.
+// registry finds the DB of a file that is open in this process. A file is known by device
+// and inode: the same path may have become another file.
 var registry = struct {
 	sync.Mutex
 	files []*openFile
@@ -27,12 +27,12 @@ type openFile struct {
 	holders int // connections and connectors
 }
 
-// Acquire opens a database, or joins the pools that have it open. Each call
-// is matched by one of Release. A missing file is created, unless Options.MustExist.
+// Acquire opens a database, or joins the pools that have it open. Each call is matched by
+// one of Release. A missing file is created, unless Options.MustExist.
 //
 // It returns ErrInUse when another process has it, ErrHardLink, ErrState, ErrBehind,
-// ErrRole, ErrSettings, ErrVersion, fs.ErrNotExist, and SQLite's own errors for a file that is
-// not a database.
+// ErrRole, ErrSettings, ErrVersion, fs.ErrNotExist, and SQLite's own errors for a file
+// that is not a database.
 func Acquire(ctx context.Context, path string, options Options) (*DB, error) {
 	options = options.withDefaults()
 	for {
@@ -116,8 +116,8 @@ func (db *DB) Hold() {
 	db.file.holders++
 }
 
-// Release lets go of the database. The last one closes it: commits that are not
-// saved are kept, and reported by ErrUnsaved where something was ever saved.
+// Release lets go of the database. The last one closes it: commits that are not saved are
+// kept, and reported by ErrUnsaved where something was ever saved.
 func (db *DB) Release() error {
 	f := db.file
 	registry.Lock()
@@ -142,8 +142,8 @@ func (db *DB) Current(path string) bool {
 	return err == nil && os.SameFile(info, db.fileInfo)
 }
 
-// ensureFile creates a missing file, so that it has an inode to be known by.
-// Nobody can have locks on a file that is created here, so closing it is harmless.
+// ensureFile creates a missing file, so that it has an inode to be known by. Nobody can
+// have locks on a file that is created here, so closing it is harmless.
 func ensureFile(path string, mustExist bool) (info fs.FileInfo, created bool, err error) {
 	info, err = os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) && !mustExist {

@@ -5,14 +5,18 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
 // resetGateWait bounds how long a background reset queues for the write gate.
 const resetGateWait = 10 * time.Second
 
-// startReset resets the WAL in the background, unless a reset runs already.
-// The goroutine ends by itself; close waits for it.
+// resetSealWait bounds how long a reset that holds the gate waits for a seal to end.
+const resetSealWait = 100 * time.Millisecond
+
+// startReset resets the WAL in the background, unless a reset runs already. The goroutine
+// ends by itself; close waits for it.
 func (db *DB) startReset() {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -25,12 +29,19 @@ func (db *DB) startReset() {
 		db.mu.Lock()
 		db.resetting = false
 		db.resetFrame = db.last.frame
+		if errors.Is(err, errLater) {
+			db.resetFrame -= min(db.resetFrame, db.walLimit-db.walLimit/resetRetryPart)
+		}
 		db.mu.Unlock()
 		if err != nil && !errors.Is(err, errLater) {
 			db.log.Warn("WAL not reset", "path", db.path, "error", err)
 		}
 	})
 }
+
+// resetRetryPart: a reset that had to give up is tried again after this part of the
+// limit.
+const resetRetryPart = 8
 
 // errLater says that a reset must be tried again later.
 var errLater = errors.New("engine: reset later")
@@ -44,8 +55,20 @@ func (db *DB) resetInBackground() error {
 		return errLater
 	}
 	defer db.gate.leave()
-	_, err := db.resetWithGate(ctx)
+	_, err := db.resetWithGate(ctx, db.patience())
 	return err
+}
+
+// patience is how long a background reset waits, with the gate, for whoever seals and for
+// a foreign writer's lock: longer when the WAL has outgrown its limit, so that neither
+// can keep it from ever being reset.
+func (db *DB) patience() time.Duration {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.last.frame > 4*db.walLimit {
+		return time.Second
+	}
+	return 50 * time.Millisecond
 }
 
 // presealForReset seals without the gate, so that little is left to do inside.
@@ -64,8 +87,8 @@ func (db *DB) presealForReset(ctx context.Context) error {
 	return db.fillOutbox()
 }
 
-// resetIfDue resets the WAL at the end of a Checkpoint. It only tries the gate,
-// for the caller may hold it.
+// resetIfDue resets the WAL at the end of a Checkpoint. It only tries the gate, for the
+// caller may hold it.
 func (db *DB) resetIfDue(ctx context.Context) {
 	db.mu.Lock()
 	due := !db.resetting && db.failure == nil && db.last.frame >= db.resetFrame+db.walLimit
@@ -74,7 +97,7 @@ func (db *DB) resetIfDue(ctx context.Context) {
 		return
 	}
 	defer db.gate.leave()
-	if _, err := db.resetWithGate(ctx); err != nil && !errors.Is(err, errLater) {
+	if _, err := db.resetWithGate(ctx, 0); err != nil && !errors.Is(err, errLater) {
 		db.log.Warn("WAL not reset", "path", db.path, "error", err)
 	}
 }
@@ -92,7 +115,7 @@ type ResetResult struct {
 func (db *DB) Reset(ctx context.Context) (ResetResult, error) {
 	busy := true
 	if db.gate.tryEnter() {
-		complete, err := db.resetWithGate(ctx)
+		complete, err := db.resetWithGate(ctx, 0)
 		db.gate.leave()
 		if err != nil && !errors.Is(err, errLater) {
 			return ResetResult{}, err
@@ -105,12 +128,19 @@ func (db *DB) Reset(ctx context.Context) (ResetResult, error) {
 	}, err
 }
 
-// resetWithGate lets SQLite copy the WAL into the database file and start it anew
-// with the next write. The caller holds the gate. Everything in the WAL is
-// sealed and durable elsewhere first, in this order: the WAL's own frames, the
-// outbox, the state that names them.
-func (db *DB) resetWithGate(ctx context.Context) (complete bool, err error) {
-	if !db.sealing.TryAcquire(1) {
+// resetWithGate lets SQLite copy the WAL into the database file and start it anew with
+// the next write. The caller holds the gate. Everything in the WAL is sealed and durable
+// elsewhere first, in this order: the WAL's own frames, the outbox, the state that names
+// them.
+func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
+	complete bool, err error,
+) {
+	// Who holds sealing never waits for the gate, so waiting here ends; bounded, for
+	// writers wait too. Only trying would never succeed beside checkpoints that follow
+	// each other.
+	bounded, cancel := context.WithTimeout(ctx, resetSealWait)
+	defer cancel()
+	if err := db.sealing.Acquire(bounded, 1); err != nil {
 		return false, errLater
 	}
 	defer db.sealing.Release(1)
@@ -118,6 +148,10 @@ func (db *DB) resetWithGate(ctx context.Context) (complete bool, err error) {
 		return false, err
 	}
 	// Foreign writers stay out until the guard stands again.
+	timeout := fmt.Sprintf("PRAGMA busy_timeout = %d", patience.Milliseconds())
+	if err := db.writer.exec(timeout); err != nil {
+		return false, err
+	}
 	if err := db.writer.exec("BEGIN IMMEDIATE"); err != nil {
 		return false, errLater
 	}
@@ -148,8 +182,17 @@ func (db *DB) resetWithGate(ctx context.Context) (complete bool, err error) {
 	return true, db.writeSettledRecord()
 }
 
-// moveGuard ends the guard's read transaction, checkpoints, and begins it again.
-// It is the only place where SQLite may overwrite frames.
+func (db *DB) acquireSealing(ctx context.Context, patience time.Duration) bool {
+	if db.sealing.TryAcquire(1) {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return db.sealing.Acquire(ctx, 1) == nil
+}
+
+// moveGuard ends the guard's read transaction, checkpoints, and begins it again. It is
+// the only place where SQLite may overwrite frames.
 func (db *DB) moveGuard(mode string) (complete bool, err error) {
 	if err := db.guard.endRead(); err != nil {
 		return false, db.fail(errors.Join(ErrPoisoned, err))

@@ -15,11 +15,10 @@ import (
 	"github.com/mylibsql/mylibsql/engine/wal"
 )
 
-// sealer reads commits out of the WAL into logs. It belongs to whoever holds
-// DB.sealing.
+// sealer reads commits out of the WAL into logs. It belongs to whoever holds DB.sealing.
 type sealer struct {
-	// begun is false while no log has to be continued: nothing was ever saved, or the history
-	// starts over. Nothing is sealed then, and the next log is a snapshot.
+	// begun is false while no log has to be continued: nothing was ever saved, or the
+	// history starts over. Nothing is sealed then, and the next log is a snapshot.
 	begun   bool
 	tail    bool              // the WAL holds commits from before the open: see sealTail
 	end     translog.Position // last sealed position
@@ -31,28 +30,28 @@ type sealer struct {
 	images  []byte            // reused: the pages of one seal, as long as it is small
 }
 
-// pendingLog is a sealed log that is not saved. outbox is its file there, empty
-// while it is only in memory or in an unlinked file.
+// pendingLog is a sealed log that is not saved. outbox is its file there, empty while it
+// is only in memory or in an unlinked file.
 type pendingLog struct {
 	log    *translog.Log
 	outbox string
 }
 
 const (
-	// sealImageBytes bounds the page images that one seal keeps while it sorts
-	// them. A larger one reads the newest image of each page a second time.
+	// sealImageBytes bounds the page images that one seal keeps while it sorts them. A
+	// larger one reads the newest image of each page a second time.
 	sealImageBytes = 24 << 20
 	// sealKeepBytes is what the sealer keeps between two seals.
 	sealKeepBytes = 1 << 20
 )
 
-// errHole is the reason to start over: SQLite grew the file by a page that it did
-// not write, so what the page holds is not known from the WAL.
+// errHole is the reason to start over: SQLite grew the file by a page that it did not
+// write, so what the page holds is not known from the WAL.
 var errHole = errors.New("engine: file grew by a page that is not in the WAL")
 
-// seal reads everything between the last sealed position and to into one more
-// pending log. When that cannot be done in a way that is surely right, the
-// history starts over with a snapshot, and a warning says why.
+// seal reads everything between the last sealed position and to into one more pending
+// log. When that cannot be done in a way that is surely right, the history starts over
+// with a snapshot, and a warning says why.
 func (db *DB) seal(ctx context.Context, to point) error {
 	s := &db.sealer
 	if !s.begun && !s.tail || to.position <= s.end.FrameNo {
@@ -86,8 +85,8 @@ func (db *DB) startOver() {
 	s.images, s.keys = nil, nil
 }
 
-// checkWAL returns ErrReplaced when the WAL that SQLite writes is not the file that
-// the engine reads.
+// checkWAL returns ErrReplaced when the WAL that SQLite writes is not the file that the
+// engine reads.
 func (db *DB) checkWAL() error {
 	opened, err := db.walFile.Stat()
 	if err != nil {
@@ -150,8 +149,8 @@ func (db *DB) walHeader(salt [2]uint32) (wal.Header, error) {
 	return header, nil
 }
 
-// sealed is what a stretch of the WAL holds: the newest frame of each page, in
-// the order of the pages.
+// sealed is what a stretch of the WAL holds: the newest frame of each page, in the order
+// of the pages.
 type sealed struct {
 	keys   []uint64 // page number in the upper half, frame in the lower
 	first  uint32   // first frame of the stretch
@@ -203,8 +202,8 @@ func (db *DB) collect(ctx context.Context, header wal.Header, after wal.Cursor, 
 	return result, nil
 }
 
-// newestFrames sorts by page and keeps the last frame of each, without pages past
-// the database's size.
+// newestFrames sorts by page and keeps the last frame of each, without pages past the
+// database's size.
 func newestFrames(keys []uint64, commit uint32) []uint64 {
 	slices.Sort(keys)
 	kept := keys[:0]

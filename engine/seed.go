@@ -10,8 +10,8 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// Seed writes the state of a database that was just restored to a saved position,
-// so that what it commits continues that position. The file must not be open.
+// Seed writes the state of a database that was just restored to a saved position, so that
+// what it commits continues that position. The file must not be open.
 func Seed(path string, role Role, pageSize int, saved translog.Position) error {
 	resolved, err := resolve(path)
 	if err != nil {
@@ -29,7 +29,8 @@ func Seed(path string, role Role, pageSize int, saved translog.Position) error {
 		return fmt.Errorf("engine: %s: %w", side.folder, os.ErrExist)
 	}
 	err = side.writeState(record{
-		Generation: 1, Role: role, PageSize: pageSize, File: statOf(info), Saved: saved,
+		Generation: 1, Role: role, PageSize: pageSize, File: statOf(info),
+		FileHolds: saved.FrameNo, Saved: saved,
 		Anchor: anchor{Position: saved.FrameNo, Content: saved.Checksum},
 	}, true)
 	if err == nil {

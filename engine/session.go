@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -14,9 +15,9 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// Session is the engine's side of one connection: it holds the write gate for
-// it, sees its commits and carries its acks. Like the connection it is used by
-// one goroutine at a time.
+// Session is the engine's side of one connection: it holds the write gate for it, sees
+// its commits and carries its acks. Like the connection it is used by one goroutine at a
+// time.
 type Session struct {
 	db     *DB
 	conn   *sqlite3.SQLiteConn
@@ -55,8 +56,8 @@ func (s *Session) Expose() { s.exposed = true }
 // SetReadOnly makes every write fail until it is set to false.
 func (s *Session) SetReadOnly(on bool) { s.readOnly = on }
 
-// Before prepares for a statement of the given class under an ack, which may be
-// nil: a writer waits for the gate. When it returns an error nothing was run.
+// Before prepares for a statement of the given class under an ack, which may be nil: a
+// writer waits for the gate. When it returns an error nothing was run.
 func (s *Session) Before(ctx context.Context, class Class, text string, ack *Ack) error {
 	if s.exposed {
 		if err := s.reclaim(); err != nil {
@@ -99,12 +100,16 @@ func (s *Session) enter(ctx context.Context) error {
 
 // onlyReads asks SQLite for each statement of a text whether it can write.
 func (s *Session) onlyReads(text string) bool {
+	ended := false
 	for !isBlank(text) {
 		a := s.handle.Ask(text)
 		if a.Failed || a.Tail == 0 {
-			return a.Failed // running it reports why
+			return a.Failed && !ended // running it reports why
 		}
-		if !a.Readonly || a.Reindex || a.Pragma != "" && pragmaClass(a) != Read {
+		ended = ended || a.Control // what follows may see another schema
+		// Behind an ATTACH compiles what does not compile yet.
+		if a.Attach || !a.Readonly || a.Reindex || a.Optimize ||
+			a.Pragma != "" && pragmaClass(a) != Read {
 			return false
 		}
 		text = text[min(a.Tail, len(text)):]
@@ -130,8 +135,8 @@ func (s *Session) carry(ack *Ack) {
 func (s *Session) CarryRows(ack *Ack) { s.carry(ack) }
 
 // After looks at what a statement did, whatever it returned: it is called after every
-// step, reset and close of one that may write or end a transaction. A commit
-// moves the position, and the acks that it carried get it while the gate is held.
+// step, reset and close of one that may write or end a transaction. A commit moves the
+// position, and the acks that it carried get it while the gate is held.
 func (s *Session) After(ack *Ack) error {
 	state, position, what, err := s.db.observe(s.handle)
 	s.explicit = !state.Autocommit
@@ -194,8 +199,8 @@ func (s *Session) NeedsAfter(class Class, err error) bool {
 	return class != Read
 }
 
-// reclaim takes the connection back from user code, which may have written, begun
-// or ended a transaction, and replaced the authorizer or the hook.
+// reclaim takes the connection back from user code, which may have written, begun or
+// ended a transaction, and replaced the authorizer or the hook.
 func (s *Session) reclaim() error {
 	s.exposed = false
 	if err := s.handle.Protect(); err != nil {
@@ -223,8 +228,8 @@ func (s *Session) reclaim() error {
 	return nil
 }
 
-// Idle is called when the connection goes back to its pool: a transaction left
-// open is rolled back. It reports whether the connection may be used again.
+// Idle is called when the connection goes back to its pool: a transaction left open is
+// rolled back. It reports whether the connection may be used again.
 func (s *Session) Idle() bool {
 	if s.exposed && s.reclaim() != nil {
 		return false
@@ -239,15 +244,19 @@ func (s *Session) Idle() bool {
 	return s.After(nil) == nil && !s.explicit && !s.gated
 }
 
-// CheckAttached detaches what was just attached if it is the main database's own
-// file, under whatever name: writes through it would go past the gate.
+// CheckAttached detaches what was just attached if it is the main database's own file,
+// under whatever name: writes through it would go past the gate. An open transaction is
+// rolled back then, for SQLite detaches nothing inside one. After is called behind it.
 func (s *Session) CheckAttached() error {
 	for _, a := range s.handle.Attached()[1:] {
 		info, err := os.Stat(a.Path)
 		if err != nil || !os.SameFile(info, s.db.fileInfo) {
 			continue
 		}
-		detach := `DETACH "` + a.Schema + `"`
+		if !s.conn.AutoCommit() {
+			_, _ = s.conn.ExecContext(context.Background(), "ROLLBACK", nil)
+		}
+		detach := `DETACH "` + strings.ReplaceAll(a.Schema, `"`, `""`) + `"`
 		if _, err := s.conn.ExecContext(context.Background(), detach, nil); err != nil {
 			return err
 		}
@@ -257,8 +266,8 @@ func (s *Session) CheckAttached() error {
 	return nil
 }
 
-// Explain adds the reason to SQLite's "not authorized" when the engine's
-// authorizer refused the statement. Every other error stays as it is.
+// Explain adds the reason to SQLite's "not authorized" when the engine's authorizer
+// refused the statement. Every other error stays as it is.
 func (s *Session) Explain(err error) error {
 	if err == nil {
 		return nil

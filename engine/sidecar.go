@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sidecar is the folder <file>-mylibsql beside the database: the lock, the state
-// and the outbox. It takes the database file's permissions, never wider.
+// sidecar is the folder <file>-mylibsql beside the database: the lock, the state and the
+// outbox. It takes the database file's permissions, never wider.
 type sidecar struct {
 	folder string
 	mode   fs.FileMode // of files
@@ -27,14 +27,31 @@ type sidecar struct {
 // openSidecar creates the folder if it is missing, and tells so by fresh.
 func openSidecar(path string, databaseMode fs.FileMode) (s sidecar, fresh bool, err error) {
 	s = sidecar{folder: path + "-mylibsql", mode: databaseMode.Perm() &^ 0o111}
-	for _, folder := range []string{s.folder, s.outbox()} {
-		err := os.Mkdir(folder, s.folderMode())
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return s, fresh, fmt.Errorf("engine: sidecar: %w", err)
-		}
-		fresh = fresh || err == nil && folder == s.folder
+	err = os.Mkdir(s.folder, s.folderMode())
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return s, false, fmt.Errorf("engine: sidecar: %w", err)
 	}
-	return s, fresh, nil
+	return s, err == nil, nil
+}
+
+// makeOutbox creates the outbox once the state file is there: an outbox without a state
+// tells that the state was lost.
+func (s *sidecar) makeOutbox() error {
+	if s.hasOutbox() {
+		return nil
+	}
+	if err := syncFolder(s.folder); err != nil {
+		return fmt.Errorf("engine: sidecar: %w", err)
+	}
+	if err := os.Mkdir(s.outbox(), s.folderMode()); err != nil {
+		return fmt.Errorf("engine: sidecar: %w", err)
+	}
+	return nil
+}
+
+func (s *sidecar) hasOutbox() bool {
+	_, err := os.Stat(s.outbox())
+	return err == nil
 }
 
 // folderMode lets whoever may read a file of the folder enter it.
@@ -45,8 +62,8 @@ func (s *sidecar) statePath() string { return filepath.Join(s.folder, "state") }
 
 const lockRetryInterval = 20 * time.Millisecond
 
-// acquire takes the lock of the database between processes, waiting at most for
-// timeout. The file tells who has it.
+// acquire takes the lock of the database between processes, waiting at most for timeout.
+// The file tells who has it.
 func (s *sidecar) acquire(ctx context.Context, timeout time.Duration) error {
 	name := filepath.Join(s.folder, "lock")
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, s.mode)

@@ -12,12 +12,12 @@ import (
 	"github.com/mylibsql/mylibsql/engine/wal"
 )
 
-// WriteSnapshot writes the whole database, as it is at one committed position, to
-// w as an LTX file with First 1, and returns that position. Writers go on; the WAL is not
-// reset meanwhile. It saves nothing: acks do not move.
+// WriteSnapshot writes the whole database, as it is at one committed position, to w as an
+// LTX file with First 1, and returns that position. Writers go on; the WAL is not reset
+// meanwhile. It saves nothing: acks do not move.
 //
-// It returns ErrEmpty when nothing was ever committed. After an error w has
-// received an incomplete file.
+// It returns ErrEmpty when nothing was ever committed. After an error w has received an
+// incomplete file.
 func (db *DB) WriteSnapshot(ctx context.Context, w io.Writer) (_ translog.FrameNo, err error) {
 	v, err := db.openView(ctx)
 	if err != nil {

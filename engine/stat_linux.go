@@ -13,7 +13,7 @@ func statOf(info fs.FileInfo) *fileStat {
 		return nil
 	}
 	return &fileStat{
-		Device:     stat.Dev,
+		Device:     uint64(stat.Dev), // 32 bits wide on some platforms
 		Inode:      stat.Ino,
 		SizeBytes:  stat.Size,
 		ModifiedNs: stat.Mtim.Nano(),

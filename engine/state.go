@@ -23,6 +23,7 @@ type record struct {
 	PageSize   int                 `json:"page_size"`
 	Anchor     anchor              `json:"anchor"`
 	File       *fileStat           `json:"file,omitempty"`
+	FileHolds  translog.FrameNo    `json:"file_holds,omitempty"` // position of File
 	Saved      translog.Position   `json:"saved"`
 	Offered    []translog.Position `json:"offered,omitempty"`
 	Snapshot   bool                `json:"snapshot,omitempty"` // the next log must be one
@@ -37,7 +38,8 @@ type anchor struct {
 	Checksum [2]uint32         `json:"checksum"` // running checksum of that frame
 }
 
-// fileStat is what the database file looked like when it alone held the anchor's position.
+// fileStat is what the database file looked like after the last reset, when it alone held
+// a position.
 type fileStat struct {
 	Device     uint64 `json:"device"`
 	Inode      uint64 `json:"inode"`
@@ -46,8 +48,8 @@ type fileStat struct {
 	ChangedNs  int64  `json:"changed_ns"`
 }
 
-// The state file has two slots, which are written in turn, so that a torn write leaves the
-// other one. A slot is: magic, length and CRC-32C of the JSON text, the text.
+// The state file has two slots, which are written in turn, so that a torn write leaves
+// the other one. A slot is: magic, length and CRC-32C of the JSON text, the text.
 const (
 	stateSlotBytes   = 8192
 	stateHeaderBytes = 16
@@ -87,8 +89,8 @@ func decodeSlot(slot []byte) (record, bool) {
 	return r, json.Unmarshal(text, &r) == nil
 }
 
-// decodeState returns the newer of the two slots that is whole. An empty file is
-// that of a database that was created and not used.
+// decodeState returns the newer of the two slots that is whole. An empty file is that of
+// a database that was created and not used.
 func decodeState(content []byte) (r record, found bool, err error) {
 	if len(content) == 0 {
 		return r, false, nil
@@ -107,18 +109,18 @@ func decodeState(content []byte) (r record, found bool, err error) {
 
 func (s *sidecar) readState() (r record, found bool, err error) {
 	file, err := os.Open(s.statePath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, false, nil
+	var content []byte
+	if err == nil {
+		content, err = io.ReadAll(io.LimitReader(file, 2*stateSlotBytes))
+		_ = file.Close()
 	}
-	if err != nil {
-		return r, false, fmt.Errorf("engine: state: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	content, err := io.ReadAll(io.LimitReader(file, 2*stateSlotBytes))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return r, false, fmt.Errorf("engine: state: %w", err)
 	}
 	r, found, err = decodeState(content)
+	if err == nil && !found && s.hasOutbox() {
+		err = ErrState
+	}
 	if err != nil {
 		err = fmt.Errorf("%w: %s: move the folder %s away to start a new history with a snapshot",
 			err, s.statePath(), s.folder)
@@ -126,8 +128,8 @@ func (s *sidecar) readState() (r record, found bool, err error) {
 	return r, found, err
 }
 
-// writeState writes the next record, durably when sync is set. After an error the
-// old record or the new one counts.
+// writeState writes the next record, durably when sync is set. After an error the old
+// record or the new one counts.
 func (s *sidecar) writeState(r record, sync bool) error {
 	slot, err := encodeSlot(r)
 	if err != nil {

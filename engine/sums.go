@@ -6,9 +6,9 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// sums holds the checksum of every page at the sealed position, by page number. A
-// zero stands for one that is not known: it is computed from the database file,
-// which holds nothing newer than what is sealed, when it is needed.
+// sums holds the checksum of every page at the sealed position, by page number. A zero
+// stands for one that is not known: it is computed from the database file, which holds
+// nothing newer than what is sealed, when it is needed.
 type sums struct {
 	known []translog.Checksum
 }

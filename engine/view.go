@@ -12,8 +12,8 @@ import (
 	"github.com/mylibsql/mylibsql/engine/wal"
 )
 
-// view is the whole database at one position, held by a read transaction: pages
-// come from the WAL where it has them and from the database file else. Writers go on.
+// view is the whole database at one position, held by a read transaction: pages come from
+// the WAL where it has them and from the database file else. Writers go on.
 type view struct {
 	db     *DB
 	conn   *connection
@@ -26,8 +26,8 @@ type view struct {
 // viewTries bounds how often a view is taken anew because a commit came between.
 const viewTries = 1000
 
-// openView takes a view of the newest commit, without the write gate: the header
-// is read, a transaction begun, the header read again. Equal means that it is that position.
+// openView takes a view of the newest commit, without the write gate: the header is read,
+// a transaction begun, the header read again. Equal means that it is that position.
 func (db *DB) openView(ctx context.Context) (*view, error) {
 	conn, err := openConnection(db.path)
 	if err != nil {
@@ -93,8 +93,8 @@ func (v *view) measure() error {
 	return nil
 }
 
-// findFrames lists which pages the WAL has. When SQLite restarts the WAL meanwhile, all of
-// the view is in the database file, and stays there while the transaction is open.
+// findFrames lists which pages the WAL has. When SQLite restarts the WAL meanwhile, all
+// of the view is in the database file, and stays there while the transaction is open.
 func (v *view) findFrames(ctx context.Context) error {
 	if v.at.frame == 0 {
 		return nil

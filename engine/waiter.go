@@ -15,8 +15,8 @@ type waiter struct {
 	fire  func(error) // called once, without DB.mu
 }
 
-// watch calls fire once frame is saved, or with the reason why it never will be.
-// The function it returns withdraws the wish; it reports false when fire was or will be
+// watch calls fire once frame is saved, or with the reason why it never will be. The
+// function it returns withdraws the wish; it reports false when fire was or will be
 // called.
 func (db *DB) watch(frame translog.FrameNo, fire func(error)) (withdraw func() bool) {
 	db.mu.Lock()
@@ -42,8 +42,8 @@ func (db *DB) watch(frame translog.FrameNo, fire func(error)) (withdraw func() b
 	}
 }
 
-// takeWaitersLocked removes and returns those up to a position. The caller fires
-// them after it let go of DB.mu.
+// takeWaitersLocked removes and returns those up to a position. The caller fires them
+// after it let go of DB.mu.
 func (db *DB) takeWaitersLocked(upTo translog.FrameNo) []waiter {
 	var taken []waiter
 	var next *list.Element
@@ -66,9 +66,9 @@ func fireAll(waiters []waiter, err error) {
 	}
 }
 
-// WaitSaved returns nil once everything up to frame is saved. It returns the
-// context's error when that ends first, and ErrClosed, ErrFenced, ErrReplaced or
-// ErrPoisoned when it will never be known. Safe for concurrent use.
+// WaitSaved returns nil once everything up to frame is saved. It returns the context's
+// error when that ends first, and ErrClosed, ErrFenced, ErrReplaced or ErrPoisoned when
+// it will never be known. Safe for concurrent use.
 func (db *DB) WaitSaved(ctx context.Context, frame translog.FrameNo) error {
 	if frame == 0 {
 		return nil

@@ -9,15 +9,17 @@ type BuildOptions struct {
 	MemoryBytes int
 }
 
-// Builder makes a [Log], page by page, in memory or in a temporary file without a name. It is not
-// safe for concurrent use. It ends with Finish or Abort, one of which must be called.
+// Builder makes a [Log], page by page, in memory or in a temporary file without a name.
+// It is not safe for concurrent use. It ends with Finish or Abort, one of which must be
+// called.
 type Builder struct {
 	encoding encoding
 	follows  Position
 	spool    *spool
 }
 
-// NewBuilder begins a log. A specification that does not hold together is a [*FormatError].
+// NewBuilder begins a log. A specification that does not hold together is a
+// [*FormatError].
 func NewBuilder(spec Spec, options BuildOptions) (*Builder, error) {
 	b := &Builder{follows: spec.follows(), spool: newSpool(options.Dir, options.MemoryBytes)}
 	if err := b.encoding.begin(b.spool, spec, b.spool.folder()); err != nil {
@@ -30,9 +32,9 @@ func NewBuilder(spec Spec, options BuildOptions) (*Builder, error) {
 // WritePage adds the next page, by the rules of [Encoder.WritePage].
 func (b *Builder) WritePage(no PageNo, data []byte) error { return b.encoding.writePage(no, data) }
 
-// Finish completes the log with the checksum of the whole database after it. The checksum is not
-// compared with the pages here. A snapshot that lacks a page is a [*FormatError]. After an error
-// nothing is left of the log. The caller closes the log.
+// Finish completes the log with the checksum of the whole database after it. The checksum
+// is not compared with the pages here. A snapshot that lacks a page is a [*FormatError].
+// After an error nothing is left of the log. The caller closes the log.
 func (b *Builder) Finish(after Checksum) (*Log, error) {
 	if _, err := b.encoding.finish(after); err != nil {
 		_ = b.spool.discard()

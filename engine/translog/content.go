@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// content is the bytes of one log, in memory or in an open file, shared by all handles on it and
-// counted. The bytes never change.
+// content is the bytes of one log, in memory or in an open file, shared by all handles on
+// it and counted. The bytes never change.
 type content struct {
 	bytes []byte   // when file is nil
 	file  *os.File // own descriptor, read by offset only
@@ -90,8 +90,8 @@ func (h *handle) close() error {
 	return h.content.release()
 }
 
-// ReadAt reads the content. It holds the content only while it runs, so that a reader that is
-// dropped needs no closing.
+// ReadAt reads the content. It holds the content only while it runs, so that a reader
+// that is dropped needs no closing.
 func (h *handle) ReadAt(p []byte, offset int64) (int, error) {
 	c, err := h.open()
 	if err != nil {

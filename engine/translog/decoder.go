@@ -11,9 +11,9 @@ import (
 	"github.com/superfly/ltx"
 )
 
-// decoder reads one log from beginning to end and verifies everything on the way. It surrounds
-// ltx's decoder, which by itself panics on some damaged files and accepts pages that a database of
-// the recorded size cannot have.
+// decoder reads one log from beginning to end and verifies everything on the way. It
+// surrounds ltx's decoder, which by itself panics on some damaged files and accepts pages
+// that a database of the recorded size cannot have.
 type decoder struct {
 	facts  facts
 	source *source
@@ -48,7 +48,8 @@ func newDecoder(r io.Reader, bufferBytes int) (*decoder, error) {
 	return d, nil
 }
 
-// decode opens a decoder on the log, which holds on to the log's bytes until it is closed.
+// decode opens a decoder on the log, which holds on to the log's bytes until it is
+// closed.
 func (l *Log) decode(bufferBytes int) (*decoder, error) {
 	c, err := l.handle.open()
 	if err != nil {
@@ -76,8 +77,8 @@ func (d *decoder) close() {
 	d.failure = ErrClosed
 }
 
-// next returns the next page, valid until the following call, and [io.EOF] when there is none and
-// the whole file has proved sound.
+// next returns the next page, valid until the following call, and [io.EOF] when there is
+// none and the whole file has proved sound.
 func (d *decoder) next() (Page, error) {
 	if d.failure != nil {
 		return Page{}, d.failure
@@ -95,7 +96,8 @@ func (d *decoder) read() (Page, error) {
 	var end bool
 	err := d.safely("page "+strconv.Itoa(int(d.previous)+1), func() error {
 		err := d.ltx.DecodePage(&header, d.page)
-		// Only an all-zero page header ends the pages: every other EOF is a truncated file.
+		// Only an all-zero page header ends the pages: every other EOF is a truncated
+		// file.
 		end = err == io.EOF && header.IsZero() && d.guard.headerComplete()
 		return err
 	})
@@ -121,8 +123,8 @@ func (d *decoder) read() (Page, error) {
 	return Page{No: no, Data: d.page}, nil
 }
 
-// verifyEnd checks index, trailer, file checksum and, for a snapshot, completeness and the
-// checksum of the database (ltx's decoder has added it up).
+// verifyEnd checks index, trailer, file checksum and, for a snapshot, completeness and
+// the checksum of the database (ltx's decoder has added it up).
 func (d *decoder) verifyEnd() error {
 	d.guard.expectEnd()
 	if err := d.safely("end", d.ltx.Close); err != nil {
@@ -139,8 +141,8 @@ func (d *decoder) verifyEnd() error {
 	return io.EOF
 }
 
-// safely runs a step of ltx's decoder and makes its errors and panics ours: what reading the source
-// returned stays that, all else says that the bytes are no log.
+// safely runs a step of ltx's decoder and makes its errors and panics ours: what reading
+// the source returned stays that, all else says that the bytes are no log.
 func (d *decoder) safely(field string, step func() error) (err error) {
 	defer func() {
 		if caught := recover(); caught != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/superfly/ltx"
 )
 
-// encoding is an LTX file in the making: the state that [Encoder] and [Builder] share. It refuses
-// what would make a log that does not verify, before anything is written.
+// encoding is an LTX file in the making: the state that [Encoder] and [Builder] share. It
+// refuses what would make a log that does not verify, before anything is written.
 type encoding struct {
 	ltx      *ltx.Encoder
 	facts    facts
@@ -36,8 +36,8 @@ func (e *encoding) begin(w io.Writer, spec Spec, spillDir string) error {
 	return nil
 }
 
-// writePage writes the next page. A page that is refused changes nothing; a failed write ends the
-// encoding.
+// writePage writes the next page. A page that is refused changes nothing; a failed write
+// ends the encoding.
 func (e *encoding) writePage(no PageNo, data []byte) error {
 	if e.failure != nil {
 		return e.failure

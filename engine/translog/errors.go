@@ -6,29 +6,30 @@ import (
 )
 
 var (
-	// ErrFormat is returned when something is not a log, or a damaged one. The error in hand is a
-	// [*FormatError].
+	// ErrFormat is returned when something is not a log, or a damaged one. The error in
+	// hand is a [*FormatError].
 	ErrFormat = errors.New("translog: not a valid log")
 
-	// ErrChecksum is returned when a database's checksum is not what a log says it must be: the log
-	// belongs to another history. The error in hand is a [*ChecksumError].
+	// ErrChecksum is returned when a database's checksum is not what a log says it must
+	// be: the log belongs to another history. The error in hand is a [*ChecksumError].
 	ErrChecksum = errors.New("translog: checksum of the database differs")
 
-	// ErrGap is returned when a log does not continue the position in hand. The error in hand is a
-	// [*GapError].
+	// ErrGap is returned when a log does not continue the position in hand. The error in
+	// hand is a [*GapError].
 	ErrGap = errors.New("translog: log does not continue the position")
 
-	// ErrClosed is returned when a closed log is read, and when an encoder or builder is used after
-	// its end.
+	// ErrClosed is returned when a closed log is read, and when an encoder or builder is
+	// used after its end.
 	ErrClosed = errors.New("translog: closed")
 )
 
-// FormatError says what is wrong with the bytes of a log, or with what was to be made a log. It
-// matches [ErrFormat], and what its Err matches.
+// FormatError says what is wrong with the bytes of a log, or with what was to be made a
+// log. It matches [ErrFormat], and what its Err matches.
 type FormatError struct {
 	// Field names the part that is wrong, such as "header" or "page number".
 	Field string
-	// Got and Want are what was found and what was expected; nil when a value says nothing.
+	// Got and Want are what was found and what was expected; nil when a value says
+	// nothing.
 	Got, Want any
 	// Err is the cause, nil when the values say it all.
 	Err error
@@ -73,14 +74,16 @@ func (e *ChecksumError) Error() string {
 // Is reports whether target is [ErrChecksum].
 func (e *ChecksumError) Is(target error) bool { return target == ErrChecksum }
 
-// GapError says that a log does not continue the position in hand: something is missing between
-// them, or the log begins before the position and ends after it. It matches [ErrGap].
+// GapError says that a log does not continue the position in hand: something is missing
+// between them, or the log begins before the position and ends after it. It matches
+// [ErrGap].
 type GapError struct {
 	// Have is the position in hand.
 	Have Position
 	// Want is the position that the log continues.
 	Want Position
-	// First and Last are the positions that the log covers, zero when there is no such log.
+	// First and Last are the positions that the log covers, zero when there is no such
+	// log.
 	First, Last FrameNo
 }
 

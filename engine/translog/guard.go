@@ -8,10 +8,10 @@ import (
 	"github.com/superfly/ltx"
 )
 
-// guard stands between a file and ltx's decoder, which allocates as many bytes for a page as a
-// 32-bit field of the file says. The guard knows when that field passes, and refuses a size that no
-// page can have when compressed. The decoder reads exactly what it decodes while it is in the
-// pages, so the guard only has to be told when a page begins.
+// guard stands between a file and ltx's decoder, which allocates as many bytes for a page
+// as a 32-bit field of the file says. The guard knows when that field passes, and refuses
+// a size that no page can have when compressed. The decoder reads exactly what it decodes
+// while it is in the pages, so the guard only has to be told when a page begins.
 type guard struct {
 	reader        io.Reader
 	blockBytesMax uint32

@@ -6,18 +6,20 @@ import (
 	"os"
 )
 
-// imageRunBytes is how much is written to the file at once while pages follow each other, and
-// imageRuns how many such runs there are: one being filled while another is written.
+// imageRunBytes is how much is written to the file at once while pages follow each other,
+// and imageRuns how many such runs there are: one being filled while another is written.
 const (
 	imageRunBytes = 256 << 10
 	imageRuns     = 3
 )
 
-// image is a database file that is being written, with the sum of each of its pages. Summing and
-// writing is done by a goroutine of its own, beside the decoding: each is about half of the work.
+// image is a database file that is being written, with the sum of each of its pages.
+// Summing and writing is done by a goroutine of its own, beside the decoding: each is
+// about half of the work.
 //
-// The runs go round: write fills one and sends it to work, the goroutine returns it to free. Who
-// holds all runs knows that the goroutine rests, and may use what is its own otherwise.
+// The runs go round: write fills one and sends it to work, the goroutine returns it to
+// free. Who holds all runs knows that the goroutine rests, and may use what is its own
+// otherwise.
 type image struct {
 	pageSize int
 	lockPage PageNo
@@ -120,9 +122,9 @@ func (i *image) storeRun(run imageRun) error {
 	return nil
 }
 
-// resize writes what is left of a log and gives the file its size after it. Pages that are cut off
-// take their sums with them. Pages that the file gains without an image are zeros; of these all but
-// the lock page count.
+// resize writes what is left of a log and gives the file its size after it. Pages that
+// are cut off take their sums with them. Pages that the file gains without an image are
+// zeros; of these all but the lock page count.
 func (i *image) resize(commit uint32) error {
 	if err := i.rest(); err != nil {
 		return err
@@ -151,8 +153,8 @@ func (i *image) resize(commit uint32) error {
 // sumBlockPages is how many sums are kept together.
 const sumBlockPages = 64
 
-// pageSums holds the sums of pages, zero for a page that has none. It takes memory for pages that
-// are there, not for those that a header claims.
+// pageSums holds the sums of pages, zero for a page that has none. It takes memory for
+// pages that are there, not for those that a header claims.
 type pageSums map[PageNo]*[sumBlockPages]Checksum
 
 func (s pageSums) get(no PageNo) Checksum {

@@ -7,25 +7,27 @@ import (
 	"slices"
 )
 
-// mergeWidth is how many logs are read at the same time. More are merged in groups first. Each one
-// takes a page, a buffer of mergeBufferBytes and some 10 KiB of the decoder.
+// mergeWidth is how many logs are read at the same time. More are merged in groups first.
+// Each one takes a page, a buffer of mergeBufferBytes and some 10 KiB of the decoder.
 const (
 	mergeWidth       = 128
 	mergeBufferBytes = 16 << 10
 )
 
-// Merge makes one log of several that follow each other: the newest image of each page that the
-// last one still has. Applied to a database it leads to the same bytes as the logs one by one. It
-// carries the positions First of the first log and Last of the last one, the time of the last one,
-// and the Follows of the first one. When a snapshot is among them the result is a snapshot.
+// Merge makes one log of several that follow each other: the newest image of each page
+// that the last one still has. Applied to a database it leads to the same bytes as the
+// logs one by one. It carries the positions First of the first log and Last of the last
+// one, the time of the last one, and the Follows of the first one. When a snapshot is
+// among them the result is a snapshot.
 //
-// The logs must continue each other by the rules of [CheckChain], starting from the first one's
-// Start. All of them are verified while they are read; a merged snapshot whose pages do not have
-// the checksum of the last log is a [*ChecksumError].
+// The logs must continue each other by the rules of [CheckChain], starting from the first
+// one's Start. All of them are verified while they are read; a merged snapshot whose
+// pages do not have the checksum of the last log is a [*ChecksumError].
 //
-// The result is held in memory or in a temporary file without a name in dir ("" is [os.TempDir]),
-// as by a [Builder]; memory does not grow with the number of logs. A single log is cloned and not
-// read. The logs stay open; the caller closes the result. Merging nothing is a [*FormatError].
+// The result is held in memory or in a temporary file without a name in dir ("" is
+// [os.TempDir]), as by a [Builder]; memory does not grow with the number of logs. A
+// single log is cloned and not read. The logs stay open; the caller closes the result.
+// Merging nothing is a [*FormatError].
 func Merge(dir string, logs ...*Log) (*Log, error) {
 	if len(logs) == 0 {
 		return nil, &FormatError{Field: "merge", Got: "no logs", Want: "at least one"}
@@ -49,9 +51,10 @@ func Merge(dir string, logs ...*Log) (*Log, error) {
 	return merged.WithFollows(follows), nil
 }
 
-// mergeInGroups merges at most mergeWidth logs at a time, and then what came of them. That is the
-// same as merging all at once, for what a group leads to is what its logs lead to. The first log,
-// which may be a snapshot much larger than all others, is read in the last round only.
+// mergeInGroups merges at most mergeWidth logs at a time, and then what came of them.
+// That is the same as merging all at once, for what a group leads to is what its logs
+// lead to. The first log, which may be a snapshot much larger than all others, is read in
+// the last round only.
 func mergeInGroups(dir string, logs []*Log) (*Log, error) {
 	if len(logs) <= mergeWidth {
 		return mergeOnce(dir, logs)
@@ -123,9 +126,9 @@ func mergeOnce(dir string, logs []*Log) (*Log, error) {
 
 // merger reads several logs side by side and writes each page once.
 //
-// A page of a log is gone when a later log made the database smaller than it, even if that grew
-// again after. SQLite then writes the page anew; if it should not, the page is zeros, as in a file
-// that was truncated and extended.
+// A page of a log is gone when a later log made the database smaller than it, even if
+// that grew again after. SQLite then writes the page anew; if it should not, the page is
+// zeros, as in a file that was truncated and extended.
 type merger struct {
 	builder  *Builder
 	inputs   []*mergeInput // in the order of the logs
@@ -168,7 +171,8 @@ func (m *merger) open(logs []*Log) error {
 	return nil
 }
 
-// advance puts an input's next page into the heap; at its verified end the input is left out.
+// advance puts an input's next page into the heap; at its verified end the input is left
+// out.
 func (m *merger) advance(input *mergeInput) error {
 	page, err := input.decoder.next()
 	if err == io.EOF {
@@ -205,8 +209,8 @@ func (m *merger) run() error {
 	return m.fill(PageNo(m.commit))
 }
 
-// fill writes zeros for the pages up to the given one that were cut off and came back without an
-// image.
+// fill writes zeros for the pages up to the given one that were cut off and came back
+// without an image.
 func (m *merger) fill(upTo PageNo) error {
 	for no := max(m.written, PageNo(m.floor)) + 1; no <= upTo && no != 0; no++ {
 		if no == m.lockPage {

@@ -18,8 +18,8 @@ type Frame struct {
 	FrameNo FrameNo
 	// PageNo is the page that the frame holds.
 	PageNo PageNo
-	// Commit is the database's size in pages after the commit that this frame ends, 0 inside a
-	// transaction.
+	// Commit is the database's size in pages after the commit that this frame ends, 0
+	// inside a transaction.
 	Commit uint32
 	// Data is the page, of the database's page size in bytes.
 	Data []byte
@@ -39,9 +39,9 @@ func validPageSize(pageSize int) bool {
 // (https://sqlite.org/fileformat2.html#the_lock_byte_page).
 const lockByteOffset = 1 << 30
 
-// LockPage returns the page that holds SQLite's lock bytes, for a page size in bytes. SQLite never
-// writes that page, so it is in no log, and its bytes in a database file are zero. For a page size
-// that is not positive it returns 0.
+// LockPage returns the page that holds SQLite's lock bytes, for a page size in bytes.
+// SQLite never writes that page, so it is in no log, and its bytes in a database file are
+// zero. For a page size that is not positive it returns 0.
 func LockPage(pageSize int) PageNo {
 	if pageSize <= 0 {
 		return 0
@@ -49,8 +49,8 @@ func LockPage(pageSize int) PageNo {
 	return PageNo(lockByteOffset/pageSize) + 1
 }
 
-// pageCount is the number of pages that a database of commit pages really has: all but the lock
-// page.
+// pageCount is the number of pages that a database of commit pages really has: all but
+// the lock page.
 func pageCount(commit uint32, pageSize int) uint32 {
 	if commit >= uint32(LockPage(pageSize)) {
 		return commit - 1

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// FrameNo is a position in the history of one database, counted in frames from 1; 0 means "nothing
-// yet". It grows with every commit and never restarts. It may jump: compare positions, never
-// subtract them. In LTX files it is the transaction id.
+// FrameNo is a position in the history of one database, counted in frames from 1; 0 means
+// "nothing yet". It grows with every commit and never restarts. It may jump: compare
+// positions, never subtract them. In LTX files it is the transaction id.
 type FrameNo uint64
 
 // String returns the position as a decimal number.
@@ -17,8 +17,8 @@ func (n FrameNo) String() string { return strconv.FormatUint(uint64(n), 10) }
 // IsZero reports whether n stands for "nothing yet".
 func (n FrameNo) IsZero() bool { return n == 0 }
 
-// Position is a place in the history of a database together with the checksum of the whole database
-// there. The zero value is the place before anything was written.
+// Position is a place in the history of a database together with the checksum of the
+// whole database there. The zero value is the place before anything was written.
 type Position struct {
 	// FrameNo is the position itself.
 	FrameNo FrameNo
@@ -58,9 +58,9 @@ func ParsePosition(text string) (Position, error) {
 // logName is the form of a log's file name: first and last position.
 const logName = "%016x-%016x.ltx"
 
-// ParseName reads the file name of a log, which is [Log.Name]: two positions of 16 lower-case
-// hexadecimal digits each, the first one neither zero nor after the last. The error is a
-// [*FormatError].
+// ParseName reads the file name of a log, which is [Log.Name]: two positions of 16
+// lower-case hexadecimal digits each, the first one neither zero nor after the last. The
+// error is a [*FormatError].
 func ParseName(name string) (first, last FrameNo, err error) {
 	malformed := &FormatError{Field: "name", Got: name, Want: fmt.Sprintf(logName, 1, 2)}
 	if len(name) != 2*16+len("-.ltx") {

@@ -9,13 +9,14 @@ import (
 	"github.com/superfly/ltx"
 )
 
-// logBytesMin is the length of a log without pages: header, the page header that ends the pages,
-// the empty index with its length, trailer.
+// logBytesMin is the length of a log without pages: header, the page header that ends the
+// pages, the empty index with its length, trailer.
 const logBytesMin = ltx.HeaderSize + ltx.PageHeaderSize + 1 + 8 + ltx.TrailerSize
 
-// OpenLog opens an LTX file and keeps it open until the log is closed. Only header and trailer are
-// read and checked: [Log.Verify] reads the whole. A file that is not a log is a [*FormatError]. The
-// file must not be written to while the log is open; it may be renamed and removed.
+// OpenLog opens an LTX file and keeps it open until the log is closed. Only header and
+// trailer are read and checked: [Log.Verify] reads the whole. A file that is not a log is
+// a [*FormatError]. The file must not be written to while the log is open; it may be
+// renamed and removed.
 func OpenLog(path string) (*Log, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -73,11 +74,12 @@ func readFacts(c *content) (facts, error) {
 	return read, read.finish(trailer)
 }
 
-// ReadLog reads an LTX file from r to its end and verifies the whole of it, as [Log.Verify] does,
-// before it returns. Up to [DefaultMemoryBytes] are held in memory; a longer log goes to a
-// temporary file without a name in dir, "" is [os.TempDir]. A file that is not a sound log is a
-// [*FormatError]; errors of r are returned wrapped. After an error nothing is left, and r has been
-// read to an unspecified place. The caller closes the log.
+// ReadLog reads an LTX file from r to its end and verifies the whole of it, as
+// [Log.Verify] does, before it returns. Up to [DefaultMemoryBytes] are held in memory; a
+// longer log goes to a temporary file without a name in dir, "" is [os.TempDir]. A file
+// that is not a sound log is a [*FormatError]; errors of r are returned wrapped. After an
+// error nothing is left, and r has been read to an unspecified place. The caller closes
+// the log.
 func ReadLog(r io.Reader, dir string) (*Log, error) {
 	spool := newSpool(dir, 0)
 	log, err := readLog(r, spool)

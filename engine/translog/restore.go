@@ -13,23 +13,25 @@ import (
 // restoredMode is the mode of a restored file before umask, as SQLite creates its own.
 const restoredMode fs.FileMode = 0o644
 
-// sidecars are the files beside a database that SQLite would play into it when it opens it next
-// (https://sqlite.org/tempfiles.html).
+// sidecars are the files beside a database that SQLite would play into it when it opens
+// it next (https://sqlite.org/tempfiles.html).
 var sidecars = []string{"-wal", "-shm", "-journal"}
 
-// Restore writes the database as it is after the snapshot and the logs to a new file, and returns
-// its position. The file is a plain SQLite database, the same bytes that the original had there.
+// Restore writes the database as it is after the snapshot and the logs to a new file, and
+// returns its position. The file is a plain SQLite database, the same bytes that the
+// original had there.
 //
-// The logs must continue the snapshot by the rules of [CheckChain]: those at or before its end are
-// skipped, a later snapshot among them replaces everything. Each is verified while it is read, and
-// after each one the checksum of the whole file is compared with the log's: a difference is a
-// [*ChecksumError]. A damaged log is a [*FormatError].
+// The logs must continue the snapshot by the rules of [CheckChain]: those at or before
+// its end are skipped, a later snapshot among them replaces everything. Each is verified
+// while it is read, and after each one the checksum of the whole file is compared with
+// the log's: a difference is a [*ChecksumError]. A damaged log is a [*FormatError].
 //
-// The path is never overwritten. When it exists, or has a -wal, -shm or -journal file beside it,
-// from which SQLite would change the restored file, the error is [fs.ErrExist]. The file appears at
-// path complete and durable, its folder synced, or after any error not at all: until then it has
-// another name in the same folder, which must support hard links. Memory is a constant plus about 9
-// bytes per page of the database.
+// The path is never overwritten. When it exists, or has a -wal, -shm or -journal file
+// beside it, from which SQLite would change the restored file, the error is
+// [fs.ErrExist]. The file appears at path complete and durable, its folder synced, or
+// after any error not at all: until then it has another name in the same folder, which
+// must support hard links. Memory is a constant plus about 9 bytes per page of the
+// database.
 func (s *Snapshot) Restore(path string, logs ...*Log) (Position, error) {
 	used, end, err := chain(Position{}, append([]*Log{s.Log}, logs...))
 	if err != nil {
@@ -61,8 +63,8 @@ func (s *Snapshot) Restore(path string, logs ...*Log) (Position, error) {
 	return end, nil
 }
 
-// refuseExisting looks for what must not be there. For path itself that is only to fail early:
-// link(2) decides.
+// refuseExisting looks for what must not be there. For path itself that is only to fail
+// early: link(2) decides.
 func refuseExisting(path string) error {
 	for _, suffix := range append([]string{""}, sidecars...) {
 		_, err := os.Lstat(path + suffix)
@@ -77,8 +79,8 @@ func refuseExisting(path string) error {
 	return nil
 }
 
-// createBeside creates the file that is to become path. Unlike those of os.CreateTemp its mode is
-// that of an ordinary file.
+// createBeside creates the file that is to become path. Unlike those of os.CreateTemp its
+// mode is that of an ordinary file.
 func createBeside(path string) (*os.File, error) {
 	name := path + "." + rand.Text() + ".restore"
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, restoredMode)

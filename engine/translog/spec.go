@@ -6,9 +6,9 @@ import "time"
 type Spec struct {
 	// First and Last are the positions that the log covers. First is 1 for a snapshot.
 	First, Last FrameNo
-	// Follows is the position that the log continues in its chain. For an ordinary log it is
-	// {First-1, PreApply}, and may be left zero to mean that. For a snapshot it is the last
-	// position that was saved before, zero when there is none.
+	// Follows is the position that the log continues in its chain. For an ordinary log it
+	// is {First-1, PreApply}, and may be left zero to mean that. For a snapshot it is the
+	// last position that was saved before, zero when there is none.
 	Follows Position
 	// PageSize is the size of a page in bytes: a power of two from 512 to 65536.
 	PageSize int
@@ -16,10 +16,11 @@ type Spec struct {
 	Commit uint32
 	// Timestamp is the time of the log, kept to the millisecond. Zero records none.
 	Timestamp time.Time
-	// PreApply is the checksum of the database at First-1. It must be 0 for a snapshot, and must
-	// not be 0 for any other log.
+	// PreApply is the checksum of the database at First-1. It must be 0 for a snapshot,
+	// and must not be 0 for any other log.
 	PreApply Checksum
-	// NodeID names the node that writes the log, 0 records none. Nothing is decided by it.
+	// NodeID names the node that writes the log, 0 records none. Nothing is decided by
+	// it.
 	NodeID uint64
 
 	// unchecked makes a log that does not track checksums, for merging such logs.

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// DefaultMemoryBytes is how much of a log is held in memory before it moves to a temporary file,
-// unless [BuildOptions] says otherwise.
+// DefaultMemoryBytes is how much of a log is held in memory before it moves to a
+// temporary file, unless [BuildOptions] says otherwise.
 const DefaultMemoryBytes = 4 << 20
 
 // Sizes of the buffers between us and files or writers, in bytes.
@@ -18,8 +18,9 @@ const (
 	readBufferBytes  = 64 << 10
 )
 
-// spool collects bytes in memory, and moves them to a temporary file when they become many.
-// The file has no name (where the system allows that), so nothing is left behind by a crash.
+// spool collects bytes in memory, and moves them to a temporary file when they become
+// many. The file has no name (where the system allows that), so nothing is left behind by
+// a crash.
 type spool struct {
 	dir         string // for the file; "" is os.TempDir
 	memoryBytes int
@@ -81,7 +82,8 @@ func (s *spool) moveToFile() error {
 	return nil
 }
 
-// finish hands the bytes over, with one count. After an error the spool still wants discard.
+// finish hands the bytes over, with one count. After an error the spool still wants
+// discard.
 func (s *spool) finish() (*content, error) {
 	if s.file != nil {
 		if err := s.buffer.Flush(); err != nil {

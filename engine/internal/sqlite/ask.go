@@ -17,12 +17,13 @@ type Answer struct {
 	Checkpoint  bool   // PRAGMA wal_checkpoint of the main database, made a no-op
 	Attach      bool
 	Reindex     bool
+	Optimize    bool // calls pragma_optimize or FTS3's optimize(), which write
 	Control     bool // BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE
 	Failed      bool // does not compile: running it reports why
 }
 
-// Ask prepares the first statement of a text on a restricted connection,
-// without running it.
+// Ask prepares the first statement of a text on a restricted connection, without running
+// it.
 func (h *Handle) Ask(sql string) Answer {
 	text := C.CString(sql)
 	defer C.free(unsafe.Pointer(text))
@@ -37,6 +38,7 @@ func (h *Handle) Ask(sql string) Answer {
 		Checkpoint:  seen&C.MYLIBSQL_SAW_CHECKPOINT != 0,
 		Attach:      seen&C.MYLIBSQL_SAW_ATTACH != 0,
 		Reindex:     seen&C.MYLIBSQL_SAW_REINDEX != 0,
+		Optimize:    seen&C.MYLIBSQL_SAW_OPTIMIZE != 0,
 		Control:     seen&C.MYLIBSQL_SAW_TRANSACTION != 0,
 		Failed:      rc != 0,
 	}

@@ -7,10 +7,9 @@ import "C"
 
 import "unsafe"
 
-// ReadFile reads from the database file itself, without the WAL, through the
-// descriptor that SQLite has open. Opening the file a second time and closing it would
-// drop SQLite's POSIX locks for the whole process.
-// What lies past the end of the file is read as zeros.
+// ReadFile reads from the database file itself, without the WAL, through the descriptor
+// that SQLite has open. Opening the file a second time and closing it would drop SQLite's
+// POSIX locks for the whole process. What lies past the end of the file is read as zeros.
 // https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_
 func (h *Handle) ReadFile(buffer []byte, offset int64) error {
 	if len(buffer) == 0 {

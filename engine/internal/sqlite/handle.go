@@ -1,9 +1,9 @@
-// Package sqlite reaches what go-sqlite3 does not expose: the wal-index header,
-// the state of a transaction, the authorizer in C, reads through SQLite's own
-// file descriptor. It is the only package of this module that uses cgo.
+// Package sqlite reaches what go-sqlite3 does not expose: the wal-index header, the state
+// of a transaction, the authorizer in C, reads through SQLite's own file descriptor. It
+// is the only package of this module that uses cgo.
 //
-// It declares the functions of SQLite's C API that it calls as weak symbols;
-// they resolve at the final link to the amalgamation that go-sqlite3 compiles.
+// It declares the functions of SQLite's C API that it calls as weak symbols; they resolve
+// at the final link to the amalgamation that go-sqlite3 compiles.
 package sqlite
 
 /*
@@ -23,22 +23,22 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
-// ErrLayout is returned when go-sqlite3's connection no longer keeps SQLite's
-// handle where this package looks for it, which an upgrade of go-sqlite3 could
-// cause. A test fails first.
+// ErrLayout is returned when go-sqlite3's connection no longer keeps SQLite's handle
+// where this package looks for it, which an upgrade of go-sqlite3 could cause. A test
+// fails first.
 var ErrLayout = errors.New("sqlite: unknown layout of go-sqlite3's connection")
 
-// Handle is one SQLite connection seen from below. It is used by whoever uses
-// the connection, never concurrently, except Interrupt. It must be closed after
-// the connection.
+// Handle is one SQLite connection seen from below. It is used by whoever uses the
+// connection, never concurrently, except Interrupt. It must be closed after the
+// connection.
 type Handle struct {
 	db   *C.sqlite3
 	auth *C.mylibsql_auth // in C memory: SQLite keeps the pointer; nil when unrestricted
 	last C.mylibsql_state // reused by Observe, so that a commit allocates nothing
 }
 
-// Attach finds the SQLite handle of a go-sqlite3 connection. A restricted one
-// gets the authorizer of this package (see Protect).
+// Attach finds the SQLite handle of a go-sqlite3 connection. A restricted one gets the
+// authorizer of this package (see Protect).
 func Attach(c *sqlite3.SQLiteConn, restricted bool) (*Handle, error) {
 	field := reflect.ValueOf(c).Elem().FieldByName("db")
 	if !field.IsValid() || field.Kind() != reflect.Pointer || field.IsNil() {
@@ -51,15 +51,15 @@ func Attach(c *sqlite3.SQLiteConn, restricted bool) (*Handle, error) {
 	return h, nil
 }
 
-// Protect keeps SQLite from checkpointing by itself on this connection, at
-// commit and at close, and sets the authorizer of a restricted one, which refuses what
-// would break capture. It is called again whenever user code had the connection.
+// Protect keeps SQLite from checkpointing by itself on this connection, at commit and at
+// close, and sets the authorizer of a restricted one, which refuses what would break
+// capture. It is called again whenever user code had the connection.
 func (h *Handle) Protect() error {
 	return resultError("protect", C.mylibsql_protect(h.db, h.auth))
 }
 
-// CheckpointOnClose lets this connection, when it is the last one, checkpoint
-// and remove the WAL as SQLite does by default.
+// CheckpointOnClose lets this connection, when it is the last one, checkpoint and remove
+// the WAL as SQLite does by default.
 func (h *Handle) CheckpointOnClose() { C.mylibsql_checkpoint_on_close(h.db, 1) }
 
 // Interrupt makes the statement that runs on the connection fail soon with

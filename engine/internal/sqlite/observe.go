@@ -18,20 +18,20 @@ const (
 	TransactionWrite Transaction = 2
 )
 
-// Index is the first region of a wal-index, mapped by SQLite. It is valid while
-// the connection that it came from is open. https://www.sqlite.org/walformat.html#walidxfmt
+// Index is the first region of a wal-index, mapped by SQLite. It is valid while the
+// connection that it came from is open. https://www.sqlite.org/walformat.html#walidxfmt
 type Index struct{ region unsafe.Pointer }
 
-// MapIndex maps the wal-index of the connection's main database, which must
-// have been read in WAL mode already.
+// MapIndex maps the wal-index of the connection's main database, which must have been
+// read in WAL mode already.
 func (h *Handle) MapIndex() (Index, error) {
 	var region unsafe.Pointer
 	err := resultError("map wal-index", C.mylibsql_map_index(h.db, &region))
 	return Index{region: region}, err
 }
 
-// State is the wal-index header at one moment, with what the asking connection
-// is in the middle of.
+// State is the wal-index header at one moment, with what the asking connection is in the
+// middle of.
 type State struct {
 	Transaction Transaction
 	Autocommit  bool
@@ -43,9 +43,9 @@ type State struct {
 	Backfilled  uint32    // frames that SQLite's checkpoints have copied to the database file
 }
 
-// Observe reads the header by SQLite's rule, both copies equal and the checksum
-// right. It returns a *ResultError with SQLITE_BUSY when a writer died while it
-// published: the next read through SQLite repairs that.
+// Observe reads the header by SQLite's rule, both copies equal and the checksum right. It
+// returns a *ResultError with SQLITE_BUSY when a writer died while it published: the next
+// read through SQLite repairs that.
 func (h *Handle) Observe(index Index) (State, error) {
 	if rc := C.mylibsql_observe(h.db, index.region, &h.last); rc != 0 {
 		return State{}, resultError("read wal-index", rc)
@@ -53,8 +53,8 @@ func (h *Handle) Observe(index Index) (State, error) {
 	return stateOf(&h.last), nil
 }
 
-// Read is Observe without a connection: Transaction and Autocommit are not set.
-// Safe for concurrent use while the index is mapped.
+// Read is Observe without a connection: Transaction and Autocommit are not set. Safe for
+// concurrent use while the index is mapped.
 func (x Index) Read() (State, error) {
 	var s C.mylibsql_state
 	if rc := C.mylibsql_observe(nil, x.region, &s); rc != 0 {

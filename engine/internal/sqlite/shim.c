@@ -10,9 +10,11 @@
 
 /* Action codes: https://www.sqlite.org/c3ref/c_alter_table.html */
 #define SQLITE_PRAGMA 19
+#define SQLITE_READ 20
 #define SQLITE_TRANSACTION 22
 #define SQLITE_ATTACH 24
 #define SQLITE_REINDEX 27
+#define SQLITE_FUNCTION 31
 #define SQLITE_SAVEPOINT 32
 
 #define SQLITE_FCNTL_FILE_POINTER 7
@@ -38,9 +40,13 @@ static int is(const char *a, const char *b){
 static int authorize_pragma(mylibsql_auth *auth, const char *name, const char *value,
                             const char *schema){
   int main_database = schema==0 || is(schema, "main");
-  auth->seen |= MYLIBSQL_SAW_PRAGMA;
-  if( value!=0 ) auth->seen |= MYLIBSQL_SAW_PRAGMA_VALUE;
-  strncpy(auth->pragma, name ? name : "", sizeof(auth->pragma)-1);
+  /* The first one is the statement's own: a virtual table that is connected while
+  ** the statement is prepared may run others. */
+  if( (auth->seen & MYLIBSQL_SAW_PRAGMA)==0 ){
+    auth->seen |= MYLIBSQL_SAW_PRAGMA;
+    if( value!=0 ) auth->seen |= MYLIBSQL_SAW_PRAGMA_VALUE;
+    strncpy(auth->pragma, name ? name : "", sizeof(auth->pragma)-1);
+  }
   if( !main_database ) return SQLITE_OK;
   if( is(name, "journal_mode") && value!=0 && !is(value, "wal") ){
     auth->refused = MYLIBSQL_REFUSED_JOURNAL_MODE;
@@ -66,6 +72,8 @@ static int authorize(void *p, int action, const char *a, const char *b,
     case SQLITE_PRAGMA: return authorize_pragma(auth, a, b, schema);
     case SQLITE_ATTACH: auth->seen |= MYLIBSQL_SAW_ATTACH; break;
     case SQLITE_REINDEX: auth->seen |= MYLIBSQL_SAW_REINDEX; break;
+    case SQLITE_READ: if( is(a, "pragma_optimize") ) auth->seen |= MYLIBSQL_SAW_OPTIMIZE; break;
+    case SQLITE_FUNCTION: if( is(b, "optimize") ) auth->seen |= MYLIBSQL_SAW_OPTIMIZE; break;
     case SQLITE_TRANSACTION:
     case SQLITE_SAVEPOINT: auth->seen |= MYLIBSQL_SAW_TRANSACTION; break;
   }
@@ -113,6 +121,7 @@ static int read_header(const volatile uint32_t *index, uint32_t *header){
   __sync_synchronize();
   for(i=0; i<12; i++) second[i] = index[12+i];
   if( memcmp(header, second, sizeof(second))!=0 ) return SQLITE_BUSY;
+  if( ((const unsigned char*)header)[12]==0 ) return SQLITE_BUSY; /* isInit: never written */
   for(i=0; i<10; i+=2){
     s0 += header[i] + s1;
     s1 += header[i+1] + s0;
