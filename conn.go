@@ -59,8 +59,7 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	}
 	class := c.session.Classify(query)
 	if class == engine.Checkpoint {
-		_, err := c.session.DB().Reset(ctx)
-		return noResult{}, hideBadConn(err)
+		return noResult{}, c.reset(ctx)
 	}
 	ack := ackOf(ctx)
 	if err := c.before(ctx, class, query, ack); err != nil {

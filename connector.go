@@ -3,6 +3,7 @@
 package mylibsql
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -68,7 +69,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.config.ReadOnly {
 		return c.connectReader()
 	}
-	db, path, err := c.open(ctx)
+	db, path, err := c.open(ctx, true)
 	if err != nil {
 		return nil, hideBadConn(err)
 	}
@@ -79,7 +80,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 		ConnectHook: c.options.ConnectHook,
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, db.Release())
 	}
 	return &Conn{
 		Database: &Database{engine: db},
@@ -99,8 +100,9 @@ func (c *Connector) connectReader() (driver.Conn, error) {
 	return &Conn{Database: &Database{}, sqlite: conn.(*sqlite3.SQLiteConn)}, nil
 }
 
-// open returns the engine of the connector's file, opening it at the first call.
-func (c *Connector) open(ctx context.Context) (*engine.DB, string, error) {
+// open returns the engine of the connector's file, opening it at the first call. With hold
+// it is held for a connection, which releases it.
+func (c *Connector) open(ctx context.Context, hold bool) (*engine.DB, string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -109,6 +111,9 @@ func (c *Connector) open(ctx context.Context) (*engine.DB, string, error) {
 	if c.engine != nil {
 		if !c.engine.Current(c.path) {
 			return nil, "", ErrReplaced
+		}
+		if hold {
+			c.engine.Hold()
 		}
 		return c.engine, c.path, nil
 	}
@@ -119,6 +124,9 @@ func (c *Connector) open(ctx context.Context) (*engine.DB, string, error) {
 		c.path = c.config.Path
 		c.engine, err = engine.Acquire(ctx, c.path, c.engineOptions())
 	}
+	if err == nil && hold {
+		c.engine.Hold()
+	}
 	return c.engine, c.path, err
 }
 
@@ -127,6 +135,7 @@ func (c *Connector) engineOptions() engine.Options {
 		Role:           engine.Role(c.config.Role),
 		WALLimitFrames: c.config.WALLimitFrames,
 		PageSize:       c.config.PageSize,
+		AutoVacuum:     cmp.Or(c.config.SQLite.Get("_auto_vacuum"), c.config.SQLite.Get("_vacuum")),
 		LockTimeout:    c.config.LockTimeout,
 		MustExist:      c.config.Mode == "rw",
 		Temporary:      c.config.Memory,

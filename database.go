@@ -45,7 +45,7 @@ func (d *Database) db(ctx context.Context) (*engine.DB, error) {
 	case d.connector == nil || d.connector.config.ReadOnly:
 		return nil, fmt.Errorf("%w: it was opened with mode=ro", ErrNoEngine)
 	}
-	db, _, err := d.connector.open(ctx)
+	db, _, err := d.connector.open(ctx, false)
 	return db, hideBadConn(err)
 }
 

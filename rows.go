@@ -71,6 +71,7 @@ func (c *Conn) settleRows(class engine.Class, ack *Ack, rows driver.Rows, err er
 
 // resetRows answers PRAGMA wal_checkpoint.
 func (c *Conn) resetRows(ctx context.Context) (driver.Rows, error) {
+	c.session.Ran(ackOf(ctx))
 	result, err := c.session.DB().Reset(ctx)
 	if err != nil {
 		return nil, hideBadConn(err)
@@ -80,6 +81,13 @@ func (c *Conn) resetRows(ctx context.Context) (driver.Rows, error) {
 		row[0] = int64(1)
 	}
 	return &fixedRows{columns: []string{"busy", "log", "checkpointed"}, row: row}, nil
+}
+
+// reset is resetRows for who does not want rows.
+func (c *Conn) reset(ctx context.Context) error {
+	c.session.Ran(ackOf(ctx))
+	_, err := c.session.DB().Reset(ctx)
+	return hideBadConn(err)
 }
 
 // noResult is that of a statement that the engine answered.

@@ -35,8 +35,7 @@ func (s *Stmt) NumInput() int { return s.sqlite.NumInput() }
 func (s *Stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	c := s.conn
 	if s.class == engine.Checkpoint {
-		_, err := c.session.DB().Reset(ctx)
-		return noResult{}, hideBadConn(err)
+		return noResult{}, c.reset(ctx)
 	}
 	ack := ackOf(ctx)
 	if err := c.before(ctx, s.class, s.query, ack); err != nil {

@@ -23,6 +23,8 @@ type Ack struct {
 	open  int      // transactions and RETURNING rows that carry the ack and are open
 	first target   // the one database of nearly every ack, without an allocation
 	more  []target // further databases
+
+	done chan struct{} // what Done returned for the targets above; nil after they changed
 }
 
 // target is the last position of an ack's writes in one database.
@@ -75,8 +77,15 @@ func (a *Ack) Err() error {
 // this call is saved, or will never be known to be: Err tells which. It is closed already
 // when nothing was committed.
 func (a *Ack) Done() <-chan struct{} {
+	a.mu.Lock()
+	if done := a.done; done != nil {
+		a.mu.Unlock()
+		return done
+	}
 	done := make(chan struct{})
-	targets, _ := a.targets()
+	a.done = done
+	targets := a.targetsLocked()
+	a.mu.Unlock()
 	var left atomic.Int32
 	left.Store(int32(len(targets) + 1))
 	step := func(error) {
@@ -107,10 +116,7 @@ func (a *Ack) FrameNo() translog.FrameNo {
 func (a *Ack) targets() ([]target, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var targets []target
-	if a.first.db != nil {
-		targets = append(append(targets, a.first), a.more...)
-	}
+	targets := a.targetsLocked()
 	switch {
 	case !a.used:
 		return targets, ErrAckUnused
@@ -118,6 +124,13 @@ func (a *Ack) targets() ([]target, error) {
 		return targets, ErrUncommitted
 	}
 	return targets, nil
+}
+
+func (a *Ack) targetsLocked() []target {
+	if a.first.db == nil {
+		return nil
+	}
+	return append([]target{a.first}, a.more...)
 }
 
 // ran notes that a statement ran under the context.
@@ -151,6 +164,7 @@ func (a *Ack) committed(db *DB, frame translog.FrameNo) {
 		if frame > t.frame {
 			db.countPending(t.frame, frame)
 			t.frame = frame
+			a.done = nil
 		}
 		a.mu.Unlock()
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
@@ -79,24 +80,51 @@ func (db *DB) prepareOffer(ctx context.Context) (*offer, error) {
 	if to.position == db.Saved().FrameNo {
 		return nil, nil
 	}
-	if err := db.seal(ctx, to); err != nil {
-		return nil, err
-	}
-	if !db.sealer.begun {
-		if err := db.beginHistory(ctx); err != nil {
+	limit, full := db.offerLimit()
+	if !full {
+		if err := db.sealForOffer(ctx, to); err != nil {
 			return nil, err
 		}
 	}
-	// A snapshot may have sealed more than was committed above: the fsync covers it.
-	if err := db.syncWAL(); err != nil {
-		return nil, err
-	}
-	log, err := db.mergePending()
+	log, err := db.mergePending(limit)
 	if err != nil || log == nil {
 		return nil, err
 	}
-	db.noteOffer(log.End())
+	if err := db.noteOffer(log.End()); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	db.sealer.offering = log.Last()
 	return &offer{log: log, end: log.End(), observed: observed}, nil
+}
+
+// sealForOffer seals up to a position, or begins the history with a snapshot.
+func (db *DB) sealForOffer(ctx context.Context, to point) error {
+	if err := db.seal(ctx, to); err != nil {
+		return err
+	}
+	if !db.sealer.begun {
+		if err := db.beginHistory(ctx); err != nil {
+			return err
+		}
+	}
+	// A snapshot may have sealed more than was committed above: the fsync covers it.
+	return db.syncWAL()
+}
+
+// offerLimit is the last position to offer: any, or, when too many offers have an
+// unknown outcome already, that of the last one, which is then offered again.
+func (db *DB) offerLimit() (limit translog.FrameNo, full bool) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if n := len(db.offered); n >= offeredMax {
+		last := db.offered[n-1].FrameNo
+		for _, p := range db.sealer.pending {
+			if p.log.Last() == last {
+				return last, true
+			}
+		}
+	}
+	return ^translog.FrameNo(0), false
 }
 
 // syncWAL makes committed frames durable before their position leaves the process. A
@@ -108,11 +136,13 @@ func (db *DB) syncWAL() error {
 	return nil
 }
 
-// mergePending makes one log of what is pending; nil when nothing is.
-func (db *DB) mergePending() (*translog.Log, error) {
+// mergePending makes one log of what is pending up to a position; nil when nothing is.
+func (db *DB) mergePending(limit translog.FrameNo) (*translog.Log, error) {
 	logs := make([]*translog.Log, 0, len(db.sealer.pending))
 	for _, p := range db.sealer.pending {
-		logs = append(logs, p.log)
+		if p.log.Last() <= limit {
+			logs = append(logs, p.log)
+		}
 	}
 	if len(logs) == 0 {
 		return nil, nil
@@ -138,6 +168,10 @@ func (db *DB) settleOffer(ctx context.Context, o *offer, answer error) error {
 		return errors.Join(answer, err)
 	}
 	defer db.sealing.Release(1)
+	if db.isClosed() {
+		return errors.Join(ErrClosed, answer, closeErr)
+	}
+	db.sealer.offering = 0
 	var taken *translog.TakenError
 	if errors.As(answer, &taken) {
 		return errors.Join(db.settleTaken(o, taken, answer), closeErr)
@@ -171,13 +205,7 @@ func (db *DB) confirm(end translog.Position, observed time.Time) error {
 // counts, and the next Checkpoint continues from its end. Any other log was written by
 // another primary.
 func (db *DB) settleTaken(o *offer, taken *translog.TakenError, answer error) error {
-	db.mu.Lock()
-	known := false
-	for _, end := range db.offered {
-		known = known || end == taken.End
-	}
-	db.mu.Unlock()
-	if !known {
+	if !db.wasOffered(taken.End) {
 		return db.fail(fmt.Errorf("%w: %w", ErrFenced, answer))
 	}
 	if err := db.confirm(taken.End, o.observed); err != nil {
@@ -190,23 +218,30 @@ func (db *DB) settleTaken(o *offer, taken *translog.TakenError, answer error) er
 	return nil
 }
 
-// noteOffer remembers a log whose save is about to be tried: should the answer be lost,
-// the store tells by its end that it was ours.
-func (db *DB) noteOffer(end translog.Position) {
+// wasOffered reports whether a log that ends there was offered from here.
+func (db *DB) wasOffered(end translog.Position) bool {
 	db.mu.Lock()
-	db.pendingAcks.offered(end.FrameNo)
-	if n := len(db.offered); n == 0 || db.offered[n-1] != end {
-		db.offered = append(db.offered, end)
-	}
-	if excess := len(db.offered) - offeredMax; excess > 0 {
-		db.offered = db.offered[excess:]
-	}
-	db.mu.Unlock()
-	if err := db.writeRecord(false); err != nil {
-		db.log.Warn("state not written", "path", db.path, "error", err)
-	}
+	defer db.mu.Unlock()
+	return slices.Contains(db.offered, end)
 }
 
-// offeredMax bounds the remembered offers. A store that loses more answers than that in a
-// row looks like another primary, and fences this one.
+func (db *DB) isClosed() bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.closed
+}
+
+// noteOffer remembers a log whose save is about to be tried, durably: should the answer
+// be lost, and this machine too, the store tells by the log's end that it was ours.
+func (db *DB) noteOffer(end translog.Position) error {
+	db.mu.Lock()
+	db.pendingAcks.offered(end.FrameNo)
+	if !slices.Contains(db.offered, end) {
+		db.offered = append(db.offered, end)
+	}
+	db.mu.Unlock()
+	return db.writeRecord(true)
+}
+
+// offeredMax bounds the offers that are remembered while their outcome is unknown.
 const offeredMax = 64

@@ -25,6 +25,9 @@ const (
 	Checkpoint
 	// Attach adds a database to the connection: what came is looked at afterwards.
 	Attach
+	// Broken does not compile. Running it reports why; should it compile by then, what it
+	// does is looked at, without the gate.
+	Broken
 )
 
 // classCacheEntries bounds the answers that a connection remembers.
@@ -86,13 +89,14 @@ func (s *Session) recall(text string) (class Class, stable bool) {
 func (s *Session) ask(text string) (class Class, stable bool) {
 	a := s.handle.Ask(text)
 	if rest := text[min(a.Tail, len(text)):]; !a.Failed && !isBlank(rest) {
+		if reads, compiles := s.onlyReads(text); reads && compiles {
+			return Control, false
+		}
 		return Several, false
 	}
 	switch {
 	case a.Failed:
-		// Preparing it again reports why. A table that another connection is about to
-		// create could make it compile: then it counts as a write.
-		return Write, false
+		return Broken, false
 	case a.Checkpoint:
 		return Checkpoint, false
 	case a.Attach:
@@ -177,8 +181,16 @@ func isSingle(text string) bool {
 	return i < 0 || isBlank(text[i+1:])
 }
 
+// isBlank reports whether there is nothing but white space, comments and semicolons.
 func isBlank(text string) bool {
-	return strings.TrimLeft(text, " \t\r\n\f;") == ""
+	for text != "" {
+		rest := strings.TrimLeft(skipSpace(text), ";")
+		if len(rest) == len(text) {
+			return false
+		}
+		text = rest
+	}
+	return true
 }
 
 // firstWord returns the first word in lower case, behind white space and comments, and

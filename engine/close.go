@@ -13,12 +13,20 @@ import (
 // close closes a database that nobody holds any more. A database whose commits are all in
 // the database file is left as one plain file without a WAL. Commits that are not saved
 // stay in the file, in the WAL or in the outbox, and are offered after the next open.
+//
+// A Checkpoint under way does not hold it up: it returns ErrClosed, and should its save
+// have succeeded, the next one finds that out from the store.
 func (db *DB) close() error {
 	db.background.Wait()
+	_ = db.sealing.Acquire(context.Background(), 1) // whoever has it ends soon
 	err := db.settleBeforeClose()
 	unsaved := db.everSaved() && db.lastSeen() > db.Saved().FrameNo
+	db.mu.Lock()
+	db.closed = true
+	db.mu.Unlock()
 	_ = db.fail(ErrClosed)
 	err = errors.Join(err, db.closeFiles())
+	db.sealing.Release(1)
 	db.background.Wait()
 	if db.options.Temporary {
 		return errors.Join(err, os.RemoveAll(filepath.Dir(db.path)))
@@ -67,12 +75,17 @@ func (db *DB) settleBeforeClose() error {
 		return err
 	}
 	complete, err := db.writer.checkpoint("TRUNCATE")
-	if err != nil || !complete {
+	if err != nil {
 		return err
 	}
-	if _, _, err := db.observeIndex(); err != nil {
+	_, state, err := db.observeIndex()
+	if err != nil {
 		return err
 	}
-	db.writer.handle.CheckpointOnClose()
+	if complete {
+		db.writer.handle.CheckpointOnClose()
+	} else if state.Backfilled != state.MaxFrame {
+		return nil
+	}
 	return db.writeSettledRecord()
 }

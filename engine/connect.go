@@ -19,7 +19,8 @@ type ConnectOptions struct {
 }
 
 // Connect opens a connection to the database. The protections of capture stand before any
-// user code runs, and are set again after it. The session holds the database open.
+// user code runs, and are set again after it. The caller holds the database for the
+// session, whose Close releases it; after an error the caller does.
 func (db *DB) Connect(o ConnectOptions) (*Session, error) {
 	s := &Session{db: db, busyTimeout: o.BusyTimeout, classes: make(map[string]Class)}
 	d := &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) (err error) {
@@ -50,7 +51,6 @@ func (db *DB) Connect(o ConnectOptions) (*Session, error) {
 		return nil, err
 	}
 	s.conn = conn.(*sqlite3.SQLiteConn)
-	db.Hold()
 	if o.ConnectHook != nil {
 		s.Expose() // the hook may have written
 	}

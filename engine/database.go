@@ -52,6 +52,7 @@ type DB struct {
 	saved             translog.Position
 	offered           []translog.Position // ends of logs whose save has an unknown outcome
 	failure           error               // set once: why nothing will be saved any more
+	closed            bool                // the wal-index must not be read any more
 	unsavedSince      time.Time           // of the oldest unsaved commit; zero when all is saved
 	waiters           *list.List          // of waiter
 	pendingAcks       ackCount

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -14,15 +15,24 @@ import (
 // connection holds it is kept by its Session.
 type gate struct {
 	semaphore *semaphore.Weighted
+	// resetting is true while a reset of the engine holds the gate: nothing that a
+	// writer's busy timeout is about, so it waits the reset out.
+	resetting *atomic.Bool
 }
 
-func newGate() gate { return gate{semaphore.NewWeighted(1)} }
+// resetHoldMax bounds how much longer than its own timeout a writer waits for a reset.
+const resetHoldMax = 10 * time.Second
+
+func newGate() gate { return gate{semaphore.NewWeighted(1), new(atomic.Bool)} }
 
 // enter waits for the gate at most for timeout and returns the error of SQLITE_BUSY then;
 // or the context's error when that ends first.
 func (g gate) enter(ctx context.Context, timeout time.Duration) error {
 	if g.semaphore.TryAcquire(1) {
 		return nil
+	}
+	if g.resetting.Load() {
+		timeout += resetHoldMax
 	}
 	if timeout <= 0 {
 		return busyError()

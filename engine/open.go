@@ -101,9 +101,21 @@ func (db *DB) openConnections(empty bool) (err error) {
 			return err
 		}
 	}
+	if empty && db.options.AutoVacuum != "" {
+		err := db.writer.exec("PRAGMA auto_vacuum = " + db.options.AutoVacuum)
+		if err != nil {
+			return err
+		}
+	}
 	if err := db.writer.exec("PRAGMA journal_mode = WAL"); err != nil {
 		return err
 	}
+	// Leaving another journal mode changes the file: then it is not what the state noted.
+	info, err := os.Stat(db.path)
+	if err != nil {
+		return fmt.Errorf("engine: %w", err)
+	}
+	db.fileInfo = info
 	// From here on the writer never waits: a reset that meets a foreign writer comes
 	// later.
 	if err := db.writer.exec("PRAGMA busy_timeout = 0"); err != nil {

@@ -26,6 +26,7 @@ type Options struct {
 	Role           Role
 	WALLimitFrames int           // the WAL is reset once it holds this many frames
 	PageSize       int           // bytes; new files only; 0 for SQLite's default
+	AutoVacuum     string        // none, full or incremental; new files only
 	LockTimeout    time.Duration // how long to wait for another process to let go
 	MustExist      bool          // fail rather than create the file
 	Temporary      bool          // remove the file and its folder at the last close

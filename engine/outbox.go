@@ -15,32 +15,33 @@ import (
 // The outbox keeps sealed logs that are not saved when their frames leave the WAL: one
 // LTX file each, under its ordinary name.
 
-// fillOutbox makes every pending log durable there. When the outbox would outgrow the
-// database the history starts over: a snapshot is smaller.
+// fillOutbox makes every pending log durable there. When what is not on its way through a
+// save would outgrow the database the history starts over: a snapshot is smaller.
 func (db *DB) fillOutbox() error {
 	s := &db.sealer
 	var total int64
+	waiting := 0
 	for _, p := range s.pending {
-		total += p.log.Size()
+		if p.log.Last() > s.offering {
+			total += p.log.Size()
+			waiting++
+		}
 	}
-	if limit := int64(s.sums.pages()) * int64(db.pageSize); total > limit && len(s.pending) > 1 {
+	if total > int64(s.sums.pages())*int64(db.pageSize) && waiting > 1 {
 		db.log.Debug("unsaved logs outgrow the database: the next log is a snapshot",
 			"path", db.path, "bytes", total)
 		db.startOver()
 		return nil
 	}
-	added := false
+	everSaved, added := db.everSaved(), false
 	for i := range s.pending {
 		p := &s.pending[i]
-		if p.outbox != "" {
-			continue
+		if p.outbox != "" || !everSaved && p.log.Last() <= s.offering {
+			continue // a first snapshot needs no copy: another start makes another one
 		}
-		path := filepath.Join(db.sidecar.outbox(), p.log.Name())
-		err := p.log.WriteFile(path, db.sidecar.mode)
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("engine: outbox: %w", err)
+		if err := db.putInOutbox(p); err != nil {
+			return err
 		}
-		p.outbox = path
 		added = true
 	}
 	if !added {
@@ -49,6 +50,28 @@ func (db *DB) fillOutbox() error {
 	if err := syncFolder(db.sidecar.outbox()); err != nil {
 		return db.fail(fmt.Errorf("%w: fsync of the outbox: %w", ErrPoisoned, err))
 	}
+	return nil
+}
+
+// putInOutbox writes a log there, fsynced, and reads it from there from now on, so that
+// its memory is free.
+func (db *DB) putInOutbox(p *pendingLog) error {
+	path := filepath.Join(db.sidecar.outbox(), p.log.Name())
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("engine: outbox: %w", err)
+	}
+	if err := p.log.WriteFile(path, db.sidecar.mode); err != nil {
+		_ = os.Remove(path)
+		return fmt.Errorf("engine: outbox: %w", err)
+	}
+	p.outbox = path
+	stored, err := translog.OpenLog(path)
+	if err != nil {
+		return fmt.Errorf("engine: outbox: %w", err)
+	}
+	follows := p.log.Follows()
+	_ = p.log.Close()
+	p.log = stored.WithFollows(follows)
 	return nil
 }
 

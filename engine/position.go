@@ -38,6 +38,9 @@ type news struct {
 func (db *DB) observe(h *sqlite.Handle) (sqlite.State, translog.FrameNo, news, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	if db.closed {
+		return sqlite.State{}, db.last.position, news{}, ErrClosed
+	}
 	state, err := db.readIndexLocked(func() (sqlite.State, error) { return h.Observe(db.index) })
 	if err != nil {
 		return state, db.last.position, news{}, db.poisonLocked(err)
@@ -50,6 +53,9 @@ func (db *DB) observe(h *sqlite.Handle) (sqlite.State, translog.FrameNo, news, e
 func (db *DB) observeIndex() (point, sqlite.State, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	if db.closed {
+		return db.last, sqlite.State{}, ErrClosed
+	}
 	state, err := db.readIndexLocked(db.index.Read)
 	if err != nil {
 		return db.last, state, db.poisonLocked(err)
@@ -124,6 +130,14 @@ func (db *DB) advanceLocked(s sqlite.State) (news, error) {
 		what.restarted = true
 	}
 	return what, nil
+}
+
+// neverSaved is a position that no save reaches once the database has failed: the
+// target of an ack whose commit could not be placed.
+func (db *DB) neverSaved() translog.FrameNo {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.last.position + 1
 }
 
 // lastSeen is the committed position without looking at the WAL: what a writer knows when

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
@@ -53,11 +54,7 @@ func (db *DB) resume(r record, s sqlite.State) error {
 		if have, known := db.remains(r, s); known && have < r.Saved.FrameNo {
 			return &BehindError{Have: have, Saved: r.Saved.FrameNo}
 		}
-		base = max(r.Anchor.Position, r.Saved.FrameNo) + historyJump
-		db.begin(base, s)
-		db.log.Warn("database was changed while it was closed: "+
-			"its history starts over with a snapshot", "path", db.path, "position", base)
-		return db.dropOutbox()
+		return db.jump(s)
 	}
 	db.begin(base, s)
 	if db.last.position < r.Saved.FrameNo {
@@ -67,6 +64,15 @@ func (db *DB) resume(r record, s sqlite.State) error {
 		return db.dropOutbox()
 	}
 	return db.resumeHistory(s)
+}
+
+// jump starts a history over at a position that was never used.
+func (db *DB) jump(s sqlite.State) error {
+	base := max(db.record.Anchor.Position, db.saved.FrameNo) + historyJump
+	db.begin(base, s)
+	db.log.Warn("database was changed while it was closed: "+
+		"its history starts over with a snapshot", "path", db.path, "position", base)
+	return db.dropOutbox()
 }
 
 // locate finds the position before the first frame of the WAL. The record counts when the
@@ -142,6 +148,13 @@ func (db *DB) resumeHistory(state sqlite.State) error {
 		return nil
 	}
 	sealedFrame := uint32(end.FrameNo - db.last.base)
+	if file := db.record.File; file != nil && !db.isFile(file) {
+		// A checkpoint that did not come to its end, or another file beside the same WAL.
+		if same, err := db.isSealed(end, sealedFrame, state); err != nil || !same {
+			db.startOver()
+			return errors.Join(err, db.jump(state))
+		}
+	}
 	if sealedFrame == 0 && db.last.frame == 0 {
 		s.begun = true
 		return db.sizeSums()

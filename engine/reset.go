@@ -13,7 +13,7 @@ import (
 const resetGateWait = 10 * time.Second
 
 // resetSealWait bounds how long a reset that holds the gate waits for a seal to end.
-const resetSealWait = 100 * time.Millisecond
+const resetSealWait = time.Second
 
 // startReset resets the WAL in the background, unless a reset runs already. The goroutine
 // ends by itself; close waits for it.
@@ -55,6 +55,8 @@ func (db *DB) resetInBackground() error {
 		return errLater
 	}
 	defer db.gate.leave()
+	db.gate.resetting.Store(true)
+	defer db.gate.resetting.Store(false)
 	_, err := db.resetWithGate(ctx, db.patience())
 	return err
 }

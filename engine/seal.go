@@ -26,8 +26,10 @@ type sealer struct {
 	cursor  wal.Cursor        // last sealed frame
 	sums    sums              // of the pages at end
 	pending []pendingLog      // sealed and not saved, oldest first
-	keys    []uint64          // reused: page number and frame of what is being sealed
-	images  []byte            // reused: the pages of one seal, as long as it is small
+	// offering is the end of the log that is on its way through save, 0 for none.
+	offering translog.FrameNo
+	keys     []uint64 // reused: page number and frame of what is being sealed
+	images   []byte   // reused: the pages of one seal, as long as it is small
 }
 
 // pendingLog is a sealed log that is not saved. outbox is its file there, empty while it
@@ -106,12 +108,19 @@ func (db *DB) sealFrames(ctx context.Context, to point) error {
 		return err
 	}
 	cursor := s.cursor
-	if s.salt != to.salt {
+	if s.salt != to.salt || cursor.Frame == 0 {
+		// From the first frame on, whose checksum continues the header's: the wal-index has that
+		// of the WAL before until the first commit.
 		if s.end.FrameNo != to.base {
 			return fmt.Errorf("%w: WAL restarted at %d, sealed up to %d",
 				errHole, to.base, s.end.FrameNo)
 		}
 		cursor = wal.Cursor{Checksum: header.Checksum}
+	}
+	if cursor.Frame == 0 {
+		// The wal-index of a WAL that was restarted and not written yet has a checksum
+		// from before; the file's header is written with the first frame.
+		cursor.Checksum = header.Checksum
 	}
 	frames, err := db.collect(ctx, header, cursor, to.frame)
 	if err != nil {

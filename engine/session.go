@@ -49,6 +49,9 @@ func (s *Session) Interrupt() { s.handle.Interrupt() }
 // Explicit reports whether an explicit transaction is open.
 func (s *Session) Explicit() bool { return s.explicit }
 
+// Ran notes that a statement which the engine answers ran under an ack.
+func (s *Session) Ran(ack *Ack) { ack.ran() }
+
 // Expose notes that user code gets the raw connection: what it did is looked at, and the
 // authorizer and the hook are set again, before the next statement.
 func (s *Session) Expose() { s.exposed = true }
@@ -65,7 +68,7 @@ func (s *Session) Before(ctx context.Context, class Class, text string, ack *Ack
 		}
 	}
 	ack.ran()
-	if class == Write || class == Several || class == Attach {
+	if class == Write || class == Several || class == Attach || class == Broken {
 		if err := s.beforeWrite(ctx, class, text); err != nil {
 			return err
 		}
@@ -77,16 +80,47 @@ func (s *Session) Before(ctx context.Context, class Class, text string, ack *Ack
 }
 
 func (s *Session) beforeWrite(ctx context.Context, class Class, text string) error {
-	if s.readOnly && !(class == Several && s.onlyReads(text)) {
-		return &readOnlyError{"the transaction is read-only"}
+	if s.readOnly {
+		return s.refuseWrite(class, text)
 	}
 	if s.gated {
+		return nil
+	}
+	if class == Attach || class == Broken {
+		s.bypass()
 		return nil
 	}
 	if err := s.db.writable(); err != nil {
 		return err
 	}
 	return s.enter(ctx)
+}
+
+// refuseWrite is for a read-only transaction: nil for a text of several statements that
+// only read, and the reason why it does not compile for one that does not.
+func (s *Session) refuseWrite(class Class, text string) error {
+	switch class {
+	case Several:
+		if reads, _ := s.onlyReads(text); reads {
+			return nil
+		}
+	case Broken:
+		prepared, err := s.conn.Prepare(text)
+		if err != nil {
+			return err
+		}
+		_ = prepared.Close()
+	}
+	return &readOnlyError{"the transaction is read-only"}
+}
+
+// bypass lets a statement run without the gate that most likely does not write. If it
+// does, its commit is captured like a foreign one, and its ack gets the position.
+func (s *Session) bypass() {
+	if !s.bypassed {
+		s.bypassed = true
+		s.enteredAt = s.db.lastSeen()
+	}
 }
 
 func (s *Session) enter(ctx context.Context) error {
@@ -98,23 +132,24 @@ func (s *Session) enter(ctx context.Context) error {
 	return nil
 }
 
-// onlyReads asks SQLite for each statement of a text whether it can write.
-func (s *Session) onlyReads(text string) bool {
+// onlyReads asks SQLite for each statement of a text whether it can write. What follows
+// one that does not compile is never run.
+func (s *Session) onlyReads(text string) (reads, compiles bool) {
 	ended := false
 	for !isBlank(text) {
 		a := s.handle.Ask(text)
 		if a.Failed || a.Tail == 0 {
-			return a.Failed && !ended // running it reports why
+			return a.Failed && !ended, false
 		}
 		ended = ended || a.Control // what follows may see another schema
 		// Behind an ATTACH compiles what does not compile yet.
 		if a.Attach || !a.Readonly || a.Reindex || a.Optimize ||
 			a.Pragma != "" && pragmaClass(a) != Read {
-			return false
+			return false, true
 		}
 		text = text[min(a.Tail, len(text)):]
 	}
-	return true
+	return true, true
 }
 
 // carry makes the open transaction or the open rows carry an ack.
@@ -142,7 +177,7 @@ func (s *Session) After(ack *Ack) error {
 	s.explicit = !state.Autocommit
 	if err != nil {
 		s.explicit = !s.conn.AutoCommit()
-		s.finish(ack, 0)
+		s.finish(ack, s.db.neverSaved())
 		return err
 	}
 	switch {
@@ -225,7 +260,7 @@ func (s *Session) reclaim() error {
 		s.finish(nil, end)
 	}
 	s.db.act(what)
-	return nil
+	return s.CheckAttached()
 }
 
 // Idle is called when the connection goes back to its pool: a transaction left open is
