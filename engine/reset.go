@@ -184,15 +184,6 @@ func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
 	return true, db.writeSettledRecord()
 }
 
-func (db *DB) acquireSealing(ctx context.Context, patience time.Duration) bool {
-	if db.sealing.TryAcquire(1) {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return db.sealing.Acquire(ctx, 1) == nil
-}
-
 // moveGuard ends the guard's read transaction, checkpoints, and begins it again. It is
 // the only place where SQLite may overwrite frames.
 func (db *DB) moveGuard(mode string) (complete bool, err error) {
