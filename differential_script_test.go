@@ -24,8 +24,8 @@ var scriptOfValues = []step{
 	run("INSERT INTO v(i, b, r, d, f, n, dec) VALUES(1, 2, 3.5, 4.25, 5, 6, 7.125)"),
 	run("INSERT INTO v(i, b, r, d, f, n, dec, t, c, cl, bl, bo, x)"+
 		" VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		1, int64(math.MaxInt64), 1.5, math.Copysign(0, -1), math.MaxFloat64, "12", "1.50", "text", "chars",
-		"clob", []byte("blob"), true, nil),
+		1, int64(math.MaxInt64), 1.5, math.Copysign(0, -1), math.MaxFloat64, "12", "1.50", "text",
+		"chars", "clob", []byte("blob"), true, nil),
 	run("INSERT INTO v(i, x) VALUES(?, ?)", int64(math.MinInt64), math.Inf(1)),
 	run("INSERT INTO v(r, x) VALUES(?, ?)", math.Inf(-1), math.NaN()),
 	run("INSERT INTO v(t, bl) VALUES(?, ?)", "", []byte{}),
