@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -130,7 +131,7 @@ func (c *Config) contradiction() error {
 	case c.ReadOnly && c.Role != RoleUnset:
 		return paramError(roleName, role, "a mode other than ro, which opens a plain reader")
 	case c.ReadOnly && c.PageSize != 0:
-		return paramError(pageSizeName, integerText(c.PageSize),
+		return paramError(pageSizeName, strconv.Itoa(c.PageSize),
 			"a mode other than ro, which creates no file")
 	case c.SQLite.Get(cacheName) == cacheShared:
 		return paramError(cacheName, cacheShared, byName[cacheName].Takes)

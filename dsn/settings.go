@@ -1,5 +1,7 @@
 package dsn
 
+import "strconv"
+
 // SameDatabaseSettings returns a *ParamError when two pools that open the same database
 // ask for different things: a is what the database is open with, b what came second.
 // Compared are the settings of a database rather than of a connection (_role,
@@ -27,14 +29,14 @@ func (c *Config) givenWALLimit() string {
 	if !c.walLimitGiven && c.WALLimitFrames == WALLimitFramesDefault {
 		return ""
 	}
-	return integerText(c.WALLimitFrames)
+	return strconv.Itoa(c.WALLimitFrames)
 }
 
 func (c *Config) givenPageSize() string {
 	if c.PageSize == 0 {
 		return ""
 	}
-	return integerText(c.PageSize)
+	return strconv.Itoa(c.PageSize)
 }
 
 func (c *Config) givenLockTimeout() string {

@@ -47,7 +47,7 @@ func (c *Config) SQLiteDSN(path string, extra url.Values) string {
 		values.Set(synchronousName, c.Synchronous)
 	}
 	values.Set(busyTimeoutName, strconv.FormatInt(c.BusyTimeout.Milliseconds(), 10))
-	values.Set(stmtCacheSizeName, integerText(c.StmtCacheSize))
+	values.Set(stmtCacheSizeName, strconv.Itoa(c.StmtCacheSize))
 	maps.Copy(values, extra)
 	return uri(path, values)
 }
@@ -84,16 +84,14 @@ func (c *Config) ownValues() url.Values {
 		txLock = TxLockDeferred
 	}
 	set(roleName, string(c.Role), c.Role != RoleUnset)
-	set(walLimitName, integerText(c.WALLimitFrames),
+	set(walLimitName, strconv.Itoa(c.WALLimitFrames),
 		c.walLimitGiven || c.WALLimitFrames != WALLimitFramesDefault)
-	set(pageSizeName, integerText(c.PageSize), c.PageSize != 0)
+	set(pageSizeName, strconv.Itoa(c.PageSize), c.PageSize != 0)
 	set(lockTimeoutName, c.LockTimeout.String(), c.lockTimeoutGiven || c.LockTimeout != 0)
 	set(busyTimeoutName, strconv.FormatInt(c.BusyTimeout.Milliseconds(), 10),
 		c.BusyTimeout != BusyTimeoutDefault)
 	set(txLockName, c.TxLock, c.TxLock != txLock)
-	set(stmtCacheSizeName, integerText(c.StmtCacheSize), c.StmtCacheSize != StmtCacheSizeDefault)
+	set(stmtCacheSizeName, strconv.Itoa(c.StmtCacheSize), c.StmtCacheSize != StmtCacheSizeDefault)
 	set(synchronousName, c.Synchronous, c.Synchronous != "")
 	return values
 }
-
-func integerText(n int) string { return strconv.Itoa(n) }
