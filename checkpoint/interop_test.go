@@ -47,7 +47,7 @@ func run(t *testing.T, program string, arguments ...string) {
 // Method: a real database is changed by growing, updating, shrinking and starting over; after each
 // change litestream restores the store and the bytes are compared; at the end it restores each
 // earlier moment too, and ltx verifies every file.
-func TestLitestreamAndLTXReadTheStore(t *testing.T) {
+func TestInteropLitestreamAndLTXReadTheStore(t *testing.T) {
 	litestream := tool(t, "MYLIBSQL_LITESTREAM", "litestream")
 	ltxTool := tool(t, "MYLIBSQL_LTX", "ltx")
 	for _, pageSize := range []int{512, 4096, 65536} {
