@@ -21,10 +21,10 @@ type Conn struct {
 	*Database
 	sqlite  *sqlite3.SQLiteConn
 	session *engine.Session // nil for a plain reader (mode=ro)
-	txLock  string          // statement that BeginTx runs
+	txLock  string          // what BeginTx opens, in the words of _txlock
 	tx      *Tx             // opened by BeginTx and not ended yet
 
-	begin, commit, rollback *control
+	begin, commit, rollback control
 }
 
 var (
@@ -57,18 +57,9 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if c.session == nil {
 		return c.sqlite.ExecContext(ctx, query, args)
 	}
-	class := c.session.Classify(query)
-	if class == engine.Checkpoint {
-		return noResult{}, c.reset(ctx)
-	}
-	ack := ackOf(ctx)
-	if err := c.before(ctx, class, query, ack); err != nil {
-		return nil, err
-	}
-	watch := startWatch(ctx, c.session)
-	result, err := c.sqlite.ExecContext(context.Background(), query, args)
-	err = watch.stop(err)
-	return result, c.after(class, ack, err)
+	return c.exec(ctx, c.session.Classify(query), query, func() (driver.Result, error) {
+		return c.sqlite.ExecContext(context.Background(), query, args)
+	})
 }
 
 // QueryContext runs a statement that returns rows. Those of a statement that only reads
@@ -79,19 +70,9 @@ func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	if c.session == nil {
 		return c.sqlite.QueryContext(ctx, query, args)
 	}
-	class := c.session.Classify(query)
-	if class == engine.Checkpoint {
-		return c.resetRows(ctx)
-	}
-	ack := ackOf(ctx)
-	if err := c.before(ctx, class, query, ack); err != nil {
-		return nil, err
-	}
-	if class != engine.Read {
-		c.session.CarryRows(ack)
-	}
-	rows, err := c.sqlite.QueryContext(ctx, query, args)
-	return c.settleRows(class, ack, rows, err)
+	return c.query(ctx, c.session.Classify(query), query, func() (driver.Rows, error) {
+		return c.sqlite.QueryContext(ctx, query, args)
+	})
 }
 
 // PrepareContext prepares one statement.
@@ -134,6 +115,42 @@ func (c *Conn) Close() error {
 		return c.sqlite.Close()
 	}
 	return c.session.Close()
+}
+
+// exec runs a statement without rows between before and after, and interrupts it when ctx
+// ends. PRAGMA wal_checkpoint is answered by the engine, and run is not called.
+func (c *Conn) exec(
+	ctx context.Context, class engine.Class, query string, run func() (driver.Result, error),
+) (driver.Result, error) {
+	if class == engine.Checkpoint {
+		return noResult{}, c.reset(ctx)
+	}
+	ack := ackOf(ctx)
+	if err := c.before(ctx, class, query, ack); err != nil {
+		return nil, err
+	}
+	watch := startWatch(ctx, c.session)
+	result, err := run()
+	err = watch.stop(err)
+	return result, c.after(class, ack, err)
+}
+
+// query is exec for a statement with rows, which go-sqlite3 interrupts by itself.
+func (c *Conn) query(
+	ctx context.Context, class engine.Class, query string, run func() (driver.Rows, error),
+) (driver.Rows, error) {
+	if class == engine.Checkpoint {
+		return c.resetRows(ctx)
+	}
+	ack := ackOf(ctx)
+	if err := c.before(ctx, class, query, ack); err != nil {
+		return nil, err
+	}
+	if class != engine.Read {
+		c.session.CarryRows(ack)
+	}
+	rows, err := run()
+	return c.settleRows(class, ack, rows, err)
 }
 
 // before is called ahead of every statement.

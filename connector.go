@@ -64,7 +64,11 @@ func NewConnector(dataSourceName string, options *Options) (*Connector, error) {
 	return c, nil
 }
 
-// Connect opens a connection, and the database if this is the first one.
+// Connect opens a connection, and the database if this is the first one. It returns
+// ErrClosed after Close and ErrReplaced when another file stands at the path by now; the
+// database refuses to open with ErrInUse, ErrState, ErrBehind, ErrHardLink, ErrRole,
+// ErrSettings, ErrVersion, fs.ErrNotExist (mode=rw) or an error of SQLite's own. After an
+// error of a first connection the database may stay open until Close.
 func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.config.ReadOnly {
 		return c.connectReader()
@@ -170,5 +174,5 @@ func (c *Connector) Close() error {
 	if c.engine == nil {
 		return nil
 	}
-	return hideBadConn(errors.Join(c.engine.Release()))
+	return hideBadConn(c.engine.Release())
 }

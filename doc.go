@@ -159,7 +159,14 @@
 //   - Writers wait in Go, in order of arrival, and a context that ends takes them out of the
 //     queue. Whoever waits longer than _busy_timeout gets go-sqlite3's ErrBusy.
 //   - A transaction that was left open on a connection is rolled back when the connection goes
-//     back to its pool.
+//     back to its pool. So a BEGIN by sql.DB.Exec does not last until the next Exec, not even
+//     in a pool of one connection, and a COMMIT by it fails: use BeginTx, or one sql.Conn.
+//   - An authorizer that is registered on the go-sqlite3 connection is replaced by the engine's
+//     own before the next statement.
+//   - PRAGMA auto_vacuum as a statement comes too late for a new file, which has its first page
+//     when it is open: use the parameter _auto_vacuum, or run VACUUM behind the PRAGMA.
+//   - A checkpoint by another program with TRUNCATE, RESTART or FULL waits for the engine as
+//     for a reader, and keeps writers out as long as its own busy timeout lasts.
 //   - In a transaction that SQLite has rolled back by itself (OR ROLLBACK, a full disk) every
 //     statement but Rollback fails with [ErrTransactionEnded], in place of running outside of
 //     it.
@@ -174,5 +181,7 @@
 // file, without a WAL, unless another program keeps it. Close returns nil when everything
 // is saved or nothing ever was, and [ErrUnsaved] otherwise, when it is what closes the
 // database: then the commits are kept beside the file, and the first checkpoint after the
-// next open offers them. Acks that are still pending fail with [ErrClosed].
+// next open offers them. Acks that are still pending fail with [ErrClosed]. A Checkpoint
+// whose save is still running does not hold up the close: it returns [ErrClosed] when the
+// save ends, and the first checkpoint after the next open settles what was stored.
 package mylibsql

@@ -20,7 +20,7 @@ var (
 	ErrInUse = engine.ErrInUse
 	// ErrRole is returned when the role asked for contradicts the one the database has.
 	ErrRole = engine.ErrRole
-	// ErrState is returned when the state file beside the database is damaged.
+	// ErrState is returned when the state file beside the database is damaged or lost.
 	ErrState = engine.ErrState
 	// ErrBehind is returned when the database holds less than what was saved from it.
 	ErrBehind = engine.ErrBehind
@@ -28,7 +28,7 @@ var (
 	ErrHardLink = engine.ErrHardLink
 	// ErrSettings is returned when two pools ask for different settings of one file.
 	ErrSettings = engine.ErrSettings
-	// ErrVersion is returned when the linked SQLite is too old.
+	// ErrVersion is returned when the linked SQLite is older than 3.51.3.
 	ErrVersion = engine.ErrVersion
 
 	// ErrClosed is returned when the database is closed; for an ack, before its write was

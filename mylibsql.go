@@ -96,7 +96,7 @@ func OpenPrimary(ctx context.Context, dataSourceName string, snapshot *Snapshot,
 		return nil, err
 	}
 	if connector.config.Memory {
-		return nil, fmt.Errorf("mylibsql: OpenPrimary needs a file, not an in-memory database")
+		return nil, errors.New("mylibsql: OpenPrimary needs a file, not an in-memory database")
 	}
 	path := connector.config.Path
 	end, err := snapshot.Restore(path, logs...)

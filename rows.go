@@ -61,6 +61,7 @@ func (c *Conn) settleRows(class engine.Class, ack *Ack, rows driver.Rows, err er
 		return rows, nil
 	}
 	if err := c.after(class, ack, err); err != nil {
+		// Closing may end a transaction, or the statement that held the gate: look again.
 		if rows, ok := rows.(*sqlite3.SQLiteRows); ok && rows != nil {
 			_ = rows.Close()
 		}

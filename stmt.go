@@ -11,7 +11,7 @@ import (
 	"github.com/mylibsql/mylibsql/engine"
 )
 
-// Stmt is a prepared statement of a [Conn].
+// Stmt is a prepared statement of a [Conn], and like it used by one goroutine at a time.
 type Stmt struct {
 	conn   *Conn
 	sqlite *sqlite3.SQLiteStmt
@@ -33,35 +33,16 @@ func (s *Stmt) NumInput() int { return s.sqlite.NumInput() }
 
 // ExecContext runs the statement and discards its rows, as Conn.ExecContext does.
 func (s *Stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	c := s.conn
-	if s.class == engine.Checkpoint {
-		return noResult{}, c.reset(ctx)
-	}
-	ack := ackOf(ctx)
-	if err := c.before(ctx, s.class, s.query, ack); err != nil {
-		return nil, err
-	}
-	watch := startWatch(ctx, c.session)
-	result, err := s.sqlite.ExecContext(context.Background(), args)
-	err = watch.stop(err)
-	return result, c.after(s.class, ack, err)
+	return s.conn.exec(ctx, s.class, s.query, func() (driver.Result, error) {
+		return s.sqlite.ExecContext(context.Background(), args)
+	})
 }
 
 // QueryContext runs the statement and returns its rows, as Conn.QueryContext does.
 func (s *Stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	c := s.conn
-	if s.class == engine.Checkpoint {
-		return c.resetRows(ctx)
-	}
-	ack := ackOf(ctx)
-	if err := c.before(ctx, s.class, s.query, ack); err != nil {
-		return nil, err
-	}
-	if s.class != engine.Read {
-		c.session.CarryRows(ack)
-	}
-	rows, err := s.sqlite.QueryContext(ctx, args)
-	return c.settleRows(s.class, ack, rows, err)
+	return s.conn.query(ctx, s.class, s.query, func() (driver.Rows, error) {
+		return s.sqlite.QueryContext(ctx, args)
+	})
 }
 
 // Exec is ExecContext without a context.

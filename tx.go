@@ -10,41 +10,38 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"github.com/mylibsql/mylibsql/dsn"
 	"github.com/mylibsql/mylibsql/engine"
 )
 
 // Tx is a transaction opened by BeginTx.
 type Tx struct {
-	conn     *Conn
-	ctx      context.Context // of BeginTx, for Commit, which has none of its own
-	readOnly bool
-	ended    bool // SQLite rolled it back by itself: only Rollback is left
+	conn  *Conn
+	ctx   context.Context // of BeginTx, for Commit, which has none of its own
+	ended bool            // SQLite rolled it back by itself: only Rollback is left
 }
 
 var _ driver.Tx = (*Tx)(nil)
 
-// control is a prepared statement without parameters or rows.
-type control struct{ sqlite driver.Stmt }
+// control is a statement without parameters or rows that a connection runs again and
+// again. It is prepared by its first run.
+type control struct{ prepared *sqlite3.SQLiteStmt }
 
-func (c *Conn) control(at **control, statement string) (*control, error) {
-	if *at == nil {
-		prepared, err := c.sqlite.Prepare(statement)
+func (s *control) run(sqlite *sqlite3.SQLiteConn, statement string) error {
+	if s.prepared == nil {
+		prepared, err := sqlite.Prepare(statement)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		*at = &control{prepared}
+		s.prepared = prepared.(*sqlite3.SQLiteStmt)
 	}
-	return *at, nil
-}
-
-func (s *control) run() error {
-	_, err := s.sqlite.(*sqlite3.SQLiteStmt).ExecContext(context.Background(), nil)
+	_, err := s.prepared.ExecContext(context.Background(), nil)
 	return err
 }
 
 func (s *control) close() {
-	if s != nil {
-		_ = s.sqlite.Close()
+	if s.prepared != nil {
+		_ = s.prepared.Close()
 	}
 }
 
@@ -54,8 +51,10 @@ func (c *Conn) Begin() (driver.Tx, error) {
 }
 
 // BeginTx opens a transaction: BEGIN IMMEDIATE, so that it cannot fail later for want of
-// the write lock, unless _txlock says otherwise. It waits for the write gate. A read-only
-// one is BEGIN; a write in it fails with ErrReadOnly.
+// the write lock, unless _txlock says deferred (in WAL mode exclusive is the same as
+// immediate, https://www.sqlite.org/lang_transaction.html). It waits for the write gate,
+// at most for _busy_timeout. A read-only one is BEGIN; a write in it fails with
+// ErrReadOnly.
 //
 // SQLite's transactions are serializable, which satisfies every isolation level but
 // sql.LevelLinearizable, which is refused.
@@ -68,19 +67,18 @@ func (c *Conn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx
 		return c.sqlite.BeginTx(ctx, options)
 	}
 	class, statement := engine.Control, "BEGIN"
-	if !options.ReadOnly && c.txLock != "deferred" {
+	if !options.ReadOnly && c.txLock != dsn.TxLockDeferred {
 		class, statement = engine.Write, "BEGIN IMMEDIATE"
 	}
 	ack := ackOf(ctx)
 	if err := c.before(ctx, class, statement, ack); err != nil {
 		return nil, err
 	}
-	err := c.runBegin(statement)
-	if err := c.after(class, ack, err); err != nil {
+	if err := c.after(class, ack, c.runBegin(statement)); err != nil {
 		return nil, err
 	}
 	c.session.SetReadOnly(options.ReadOnly)
-	c.tx = &Tx{conn: c, ctx: ctx, readOnly: options.ReadOnly}
+	c.tx = &Tx{conn: c, ctx: ctx}
 	return c.tx, nil
 }
 
@@ -89,15 +87,13 @@ func (c *Conn) runBegin(statement string) error {
 		_, err := c.sqlite.ExecContext(context.Background(), statement, nil)
 		return err
 	}
-	begin, err := c.control(&c.begin, statement)
-	if err != nil {
-		return err
-	}
-	return begin.run()
+	return c.begin.run(c.sqlite, statement)
 }
 
-// Commit commits the transaction. After an error nothing was committed, except that the
-// outcome of an I/O error is known only after the database was reopened.
+// Commit commits the transaction, which makes it as durable here as _synchronous says. It
+// returns ErrTransactionEnded for one that SQLite has rolled back by itself, and SQLite's
+// own errors bare. After an error nothing was committed, except that the outcome of an
+// I/O error is known only after the database was reopened.
 func (tx *Tx) Commit() error {
 	c := tx.conn
 	if tx.ended {
@@ -107,10 +103,7 @@ func (tx *Tx) Commit() error {
 	if err := c.before(tx.ctx, engine.Control, "COMMIT", nil); err != nil {
 		return err
 	}
-	commit, err := c.control(&c.commit, "COMMIT")
-	if err == nil {
-		err = commit.run()
-	}
+	err := c.commit.run(c.sqlite, "COMMIT")
 	if err != nil && !c.sqlite.AutoCommit() {
 		// database/sql holds the transaction for ended now.
 		_, _ = c.sqlite.ExecContext(context.Background(), "ROLLBACK", nil)
@@ -131,11 +124,7 @@ func (tx *Tx) Rollback() error {
 	if err := c.before(context.Background(), engine.Control, "ROLLBACK", nil); err != nil {
 		return err
 	}
-	rollback, err := c.control(&c.rollback, "ROLLBACK")
-	if err == nil {
-		err = rollback.run()
-	}
-	return c.after(engine.Control, nil, err)
+	return c.after(engine.Control, nil, c.rollback.run(c.sqlite, "ROLLBACK"))
 }
 
 func (tx *Tx) finish() {

@@ -25,6 +25,7 @@ type watch struct {
 // an interrupt that comes before the statement's first step.
 const interruptInterval = time.Millisecond
 
+// startWatch begins a watch for the statement that runs next; stop ends it.
 func startWatch(ctx context.Context, session *engine.Session) watch {
 	if ctx.Done() == nil {
 		return watch{}

@@ -100,6 +100,7 @@ func (d *Directory) newWalk(after translog.FrameNo) (*walk, error) {
 		return nil, err
 	}
 	w := &walk{directory: d, listed: keys, first: true}
+	// The greatest position has none after it: after+1 would be 0.
 	index := max(0, lastKeyUpTo(keys, max(after, after+1)))
 	if index == 0 {
 		return w, nil

@@ -220,47 +220,19 @@ func skipSpace(text string) string {
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' }
 
-// lower returns the words that Classify looks for in lower case, without an allocation,
-// and an empty string for any other word.
+// knownWords are the words that Classify looks for.
+var knownWords = [...]string{
+	"select", "values", "insert", "update", "delete", "replace", "pragma", "begin", "commit",
+	"end", "rollback", "savepoint", "release", "immediate", "exclusive",
+}
+
+// lower returns a known word in lower case, and an empty string for any other one. It
+// allocates nothing.
 func lower(word string) string {
-	if len(word) < len("end") || len(word) > len("immediate") {
-		return ""
-	}
-	var letters [len("immediate")]byte
-	for i := range len(word) {
-		letters[i] = word[i] | 0x20
-	}
-	switch string(letters[:len(word)]) {
-	case "select":
-		return "select"
-	case "insert":
-		return "insert"
-	case "update":
-		return "update"
-	case "delete":
-		return "delete"
-	case "replace":
-		return "replace"
-	case "values":
-		return "values"
-	case "pragma":
-		return "pragma"
-	case "begin":
-		return "begin"
-	case "commit":
-		return "commit"
-	case "end":
-		return "end"
-	case "rollback":
-		return "rollback"
-	case "savepoint":
-		return "savepoint"
-	case "release":
-		return "release"
-	case "immediate":
-		return "immediate"
-	case "exclusive":
-		return "exclusive"
+	for _, known := range knownWords {
+		if len(word) == len(known) && strings.EqualFold(word, known) {
+			return known
+		}
 	}
 	return ""
 }

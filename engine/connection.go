@@ -72,6 +72,18 @@ func (c *connection) integers(statement string) (values []int64, err error) {
 	return values, nil
 }
 
+// integer is integers for a statement that returns a single one.
+func (c *connection) integer(statement string) (int64, error) {
+	values, err := c.integers(statement)
+	if err != nil {
+		return 0, err
+	}
+	if len(values) != 1 {
+		return 0, fmt.Errorf("engine: %s returned %d integers", statement, len(values))
+	}
+	return values[0], nil
+}
+
 // beginRead opens a read transaction and takes its snapshot.
 func (c *connection) beginRead() error {
 	if err := c.exec("BEGIN"); err != nil {

@@ -114,9 +114,3 @@ func (db *DB) act(what news) {
 		db.startReset()
 	}
 }
-
-// Path is the database file as SQLite resolves it: absolute, without symbolic links.
-func (db *DB) Path() string { return db.path }
-
-// PageSize is the database's page size in bytes.
-func (db *DB) PageSize() int { return db.pageSize }

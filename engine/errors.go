@@ -19,7 +19,8 @@ var (
 	// ErrRole is returned when the role asked for contradicts the role that the database
 	// has, or is not one that this version serves.
 	ErrRole = errors.New("engine: wrong role")
-	// ErrState is returned when the state file in the sidecar directory is damaged.
+	// ErrState is returned when the state file in the sidecar folder is damaged, or was
+	// lost: the outbox is there and the state is not.
 	ErrState = errors.New("engine: damaged state file")
 	// ErrBehind is returned when the database holds less than what was saved from it: an
 	// older copy was put in its place. It comes as a *BehindError.
@@ -92,6 +93,9 @@ type InUseError struct {
 
 // Error names the file and the process.
 func (e *InUseError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("engine: %s is in use by another process", e.Path)
+	}
 	return fmt.Sprintf("engine: %s is in use by process %d", e.Path, e.PID)
 }
 

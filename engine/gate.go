@@ -15,9 +15,11 @@ import (
 // connection holds it is kept by its Session.
 type gate struct {
 	semaphore *semaphore.Weighted
-	// resetting is true while a reset of the engine holds the gate: nothing that a
-	// writer's busy timeout is about, so it waits the reset out.
-	resetting *atomic.Bool
+	// writing is true while a writer holds the gate. When it is false a reset of the
+	// engine has it, or the next writer in the queue is just waking up: nothing that a
+	// writer's busy timeout is about, so it waits that out. A flag of the reset's own would
+	// not do: who is handed the gate has it for a moment before it can say so.
+	writing *atomic.Bool
 }
 
 // resetHoldMax bounds how much longer than its own timeout a writer waits for a reset.
@@ -29,11 +31,21 @@ func newGate() gate { return gate{semaphore.NewWeighted(1), new(atomic.Bool)} }
 // or the context's error when that ends first.
 func (g gate) enter(ctx context.Context, timeout time.Duration) error {
 	if g.semaphore.TryAcquire(1) {
+		g.writing.Store(true)
 		return nil
 	}
-	if g.resetting.Load() {
-		timeout += resetHoldMax
+	if !g.writing.Load() {
+		timeout = max(timeout, 0) + resetHoldMax
 	}
+	if err := g.wait(ctx, timeout); err != nil {
+		return err
+	}
+	g.writing.Store(true)
+	return nil
+}
+
+// wait takes the gate for whoever is not a writer, within a bound.
+func (g gate) wait(ctx context.Context, timeout time.Duration) error {
 	if timeout <= 0 {
 		return busyError()
 	}
@@ -48,5 +60,10 @@ func (g gate) enter(ctx context.Context, timeout time.Duration) error {
 	return busyError()
 }
 
+// tryEnter is for resets.
 func (g gate) tryEnter() bool { return g.semaphore.TryAcquire(1) }
-func (g gate) leave()         { g.semaphore.Release(1) }
+
+func (g gate) leave() {
+	g.writing.Store(false)
+	g.semaphore.Release(1)
+}

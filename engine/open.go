@@ -76,6 +76,7 @@ func (db *DB) start(empty bool) error {
 		return err
 	}
 	if found {
+		// A crash may have come between the state and its outbox.
 		if err = db.sidecar.makeOutbox(); err == nil {
 			err = db.resume(old, state)
 		}
@@ -91,6 +92,8 @@ func (db *DB) start(empty bool) error {
 	return db.sidecar.makeOutbox()
 }
 
+// openConnections opens the writer, the guard with its read transaction, the wal-index
+// and the WAL. It is here that the file gets its page size, and WAL mode.
 func (db *DB) openConnections(empty bool) (err error) {
 	if db.writer, err = openConnection(db.path); err != nil {
 		return err
@@ -127,11 +130,11 @@ func (db *DB) openConnections(empty bool) (err error) {
 	if err := db.guard.beginRead(); err != nil {
 		return err
 	}
-	sizes, err := db.guard.integers("PRAGMA page_size")
-	if err != nil || len(sizes) != 1 {
-		return errors.Join(errors.New("engine: page size is not known"), err)
+	pageSize, err := db.guard.integer("PRAGMA page_size")
+	if err != nil {
+		return err
 	}
-	db.pageSize = int(sizes[0])
+	db.pageSize = int(pageSize)
 	if db.index, err = db.guard.handle.MapIndex(); err != nil {
 		return fmt.Errorf("engine: database is not in WAL mode: %w", err)
 	}

@@ -11,14 +11,14 @@ import (
 // Role is what a database is used for in this process.
 type Role string
 
-// The roles. A primary takes writes.
+// The roles.
 const (
-	RolePrimary Role = "primary"
-	RoleReplica Role = "replica"
+	RolePrimary Role = "primary" // takes writes
+	RoleReplica Role = "replica" // takes logs; not served by this version: ErrRole
 )
 
-// DefaultWALLimitFrames is when the WAL is reset, unless told otherwise.
-const DefaultWALLimitFrames = 4000
+// walLimitFramesDefault is when the WAL is reset, unless told otherwise.
+const walLimitFramesDefault = 4000
 
 // Options are settings of the database, not of a connection: every pool that opens the
 // same file must agree on them. Zero values mean the default.
@@ -43,7 +43,7 @@ func (o Options) withDefaults() Options {
 		o.Role = RolePrimary
 	}
 	if o.WALLimitFrames == 0 {
-		o.WALLimitFrames = DefaultWALLimitFrames
+		o.WALLimitFrames = walLimitFramesDefault
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

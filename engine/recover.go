@@ -3,9 +3,7 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"time"
 
@@ -110,19 +108,11 @@ func (db *DB) isFile(then *fileStat) bool {
 
 // hasFrame reports whether the WAL file holds the anchor's frame.
 func (db *DB) hasFrame(a anchor) bool {
-	var header [wal.FrameHeaderSize]byte
-	offset := wal.FrameOffset(a.Frame, db.pageSize)
-	if _, err := db.walFile.ReadAt(header[:], offset); err != nil {
-		return false
-	}
-	var salt [8]byte
-	binary.NativeEndian.PutUint32(salt[:], a.Salt[0])
-	binary.NativeEndian.PutUint32(salt[4:], a.Salt[1])
-	return bytes.Equal(header[8:16], salt[:]) &&
-		binary.BigEndian.Uint32(header[16:]) == a.Checksum[0] &&
-		binary.BigEndian.Uint32(header[20:]) == a.Checksum[1]
+	salt, cursor, err := wal.ReadFrameCursor(db.walFile, a.Frame, db.pageSize)
+	return err == nil && salt == wal.Salt(a.Salt) && cursor.Checksum == wal.Checksum(a.Checksum)
 }
 
+// dropOutbox removes every log from the outbox, for none continues the highest position.
 func (db *DB) dropOutbox() error {
 	_, err := db.sidecar.readOutbox(translog.Position{FrameNo: ^translog.FrameNo(0)})
 	return err
@@ -168,14 +158,13 @@ func (db *DB) resumeHistory(state sqlite.State) error {
 	return nil
 }
 
+// sizeSums makes room for the sum of each page of the database, none of which is known.
 func (db *DB) sizeSums() error {
-	counts, err := db.guard.integers("PRAGMA page_count")
+	pages, err := db.guard.integer("PRAGMA page_count")
 	if err != nil {
 		return err
 	}
-	if len(counts) == 1 {
-		db.sealer.sums.resize(uint32(counts[0]))
-	}
+	db.sealer.sums.resize(uint32(pages))
 	return nil
 }
 
@@ -221,15 +210,7 @@ func (db *DB) sealTail(ctx context.Context) error {
 		db.startOver()
 		return nil
 	}
-	var all sums
-	all.resize(v.pages)
-	total := translog.EmptyChecksum
-	err = v.each(ctx, func(page translog.PageNo, data []byte) error {
-		sum := translog.PageSum(page, data)
-		all.set(page, sum)
-		total = total.Replace(0, sum)
-		return nil
-	})
+	all, total, err := v.sum(ctx, func(translog.PageNo, []byte) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -251,7 +232,7 @@ func (db *DB) sealTail(ctx context.Context) error {
 	return nil
 }
 
-func (db *DB) encodeTail(f sealed, last translog.FrameNo, total translog.Checksum) (
+func (db *DB) encodeTail(f stretch, last translog.FrameNo, total translog.Checksum) (
 	*translog.Log, error,
 ) {
 	builder, err := translog.NewBuilder(db.nextSpec(last, f.commit), db.buildOptions())

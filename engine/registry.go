@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
@@ -101,12 +102,9 @@ func (f *openFile) open(ctx context.Context, path string, created bool, options 
 
 // forget takes the file out of the registry, whose lock the caller holds.
 func (f *openFile) forget() {
-	for i, other := range registry.files {
-		if other == f {
-			registry.files = append(registry.files[:i], registry.files[i+1:]...)
-			return
-		}
-	}
+	registry.files = slices.DeleteFunc(registry.files, func(other *openFile) bool {
+		return other == f
+	})
 }
 
 // Hold adds a holder to a database that is held already.

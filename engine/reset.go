@@ -39,8 +39,8 @@ func (db *DB) startReset() {
 	})
 }
 
-// resetRetryPart: a reset that had to give up is tried again after this part of the
-// limit.
+// resetRetryPart is the part of the WAL's limit, as a divisor, after which a reset that
+// had to give up is tried again.
 const resetRetryPart = 8
 
 // errLater says that a reset must be tried again later.
@@ -51,26 +51,32 @@ func (db *DB) resetInBackground() error {
 	if err := db.presealForReset(ctx); err != nil {
 		return err
 	}
-	if err := db.gate.enter(ctx, resetGateWait); err != nil {
+	if err := db.gate.wait(ctx, resetGateWait); err != nil {
 		return errLater
 	}
 	defer db.gate.leave()
-	db.gate.resetting.Store(true)
-	defer db.gate.resetting.Store(false)
 	_, err := db.resetWithGate(ctx, db.patience())
 	return err
 }
 
-// patience is how long a background reset waits, with the gate, for whoever seals and for
-// a foreign writer's lock: longer when the WAL has outgrown its limit, so that neither
-// can keep it from ever being reset.
+// How long a background reset waits with the gate: see patience. A WAL of more than
+// walOvergrown times its limit is worth the longer wait.
+const (
+	resetPatience          = 50 * time.Millisecond
+	resetPatienceOvergrown = time.Second
+	walOvergrown           = 4
+)
+
+// patience is how long a background reset waits, with the gate, for a foreign writer's
+// lock: longer when the WAL has outgrown its limit, so that foreign writers cannot keep it
+// from ever being reset.
 func (db *DB) patience() time.Duration {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if db.last.frame > 4*db.walLimit {
-		return time.Second
+	if db.last.frame > walOvergrown*db.walLimit {
+		return resetPatienceOvergrown
 	}
-	return 50 * time.Millisecond
+	return resetPatience
 }
 
 // presealForReset seals without the gate, so that little is left to do inside.
@@ -113,7 +119,9 @@ type ResetResult struct {
 }
 
 // Reset tries to move the WAL into the database file now, the answer to PRAGMA
-// wal_checkpoint. It gives up, busy, when a writer holds the gate.
+// wal_checkpoint. It gives up, busy, when a writer holds the gate or a foreign one the
+// write lock. It returns ErrClosed, ErrFenced, ErrReplaced or ErrPoisoned when the database
+// takes no more writes. Safe for concurrent use.
 func (db *DB) Reset(ctx context.Context) (ResetResult, error) {
 	busy := true
 	if db.gate.tryEnter() {
@@ -174,7 +182,7 @@ func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
 	if err := db.writeRecord(true); err != nil {
 		return false, err
 	}
-	complete, err = db.moveGuard("PASSIVE")
+	complete, err = db.moveGuard()
 	if err != nil || !complete {
 		return complete, err
 	}
@@ -186,13 +194,13 @@ func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
 
 // moveGuard ends the guard's read transaction, checkpoints, and begins it again. It is
 // the only place where SQLite may overwrite frames.
-func (db *DB) moveGuard(mode string) (complete bool, err error) {
+func (db *DB) moveGuard() (complete bool, err error) {
 	if err := db.guard.endRead(); err != nil {
-		return false, db.fail(errors.Join(ErrPoisoned, err))
+		return false, db.fail(fmt.Errorf("%w: end of the guard: %w", ErrPoisoned, err))
 	}
-	complete, err = db.guard.checkpoint(mode)
+	complete, err = db.guard.checkpoint("PASSIVE")
 	if beginErr := db.guard.beginRead(); beginErr != nil {
-		return false, db.fail(errors.Join(ErrPoisoned, beginErr))
+		return false, db.fail(fmt.Errorf("%w: begin of the guard: %w", ErrPoisoned, beginErr))
 	}
 	return complete, err
 }

@@ -101,6 +101,7 @@ func (db *DB) checkWAL() error {
 	return nil
 }
 
+// sealFrames seals the frames after the last sealed one up to a committed position.
 func (db *DB) sealFrames(ctx context.Context, to point) error {
 	s := &db.sealer
 	header, err := db.walHeader(to.salt)
@@ -109,18 +110,13 @@ func (db *DB) sealFrames(ctx context.Context, to point) error {
 	}
 	cursor := s.cursor
 	if s.salt != to.salt || cursor.Frame == 0 {
-		// From the first frame on, whose checksum continues the header's: the wal-index has that
-		// of the WAL before until the first commit.
+		// From the first frame on, whose checksum continues that of the file's header.
+		// The wal-index has the one of the WAL before until the first commit.
 		if s.end.FrameNo != to.base {
 			return fmt.Errorf("%w: WAL restarted at %d, sealed up to %d",
 				errHole, to.base, s.end.FrameNo)
 		}
 		cursor = wal.Cursor{Checksum: header.Checksum}
-	}
-	if cursor.Frame == 0 {
-		// The wal-index of a WAL that was restarted and not written yet has a checksum
-		// from before; the file's header is written with the first frame.
-		cursor.Checksum = header.Checksum
 	}
 	frames, err := db.collect(ctx, header, cursor, to.frame)
 	if err != nil {
@@ -158,9 +154,9 @@ func (db *DB) walHeader(salt [2]uint32) (wal.Header, error) {
 	return header, nil
 }
 
-// sealed is what a stretch of the WAL holds: the newest frame of each page, in the order
-// of the pages.
-type sealed struct {
+// stretch is what some consecutive frames of the WAL hold: the newest frame of each page,
+// in the order of the pages. It shares the sealer's memory until the next collect.
+type stretch struct {
 	keys   []uint64 // page number in the upper half, frame in the lower
 	first  uint32   // first frame of the stretch
 	images []byte   // of all frames from first on; nil when the stretch is too long
@@ -170,7 +166,7 @@ type sealed struct {
 
 // collect reads frames once, checks them, and sorts them by page.
 func (db *DB) collect(ctx context.Context, header wal.Header, after wal.Cursor, last uint32) (
-	sealed, error,
+	stretch, error,
 ) {
 	s := &db.sealer
 	count := int(last - after.Frame)
@@ -180,7 +176,7 @@ func (db *DB) collect(ctx context.Context, header wal.Header, after wal.Cursor, 
 		s.images = slices.Grow(s.images, count*db.pageSize)
 	}
 	s.keys = slices.Grow(s.keys, count)
-	result := sealed{first: after.Frame + 1}
+	result := stretch{first: after.Frame + 1}
 	reader := wal.NewReader(db.walFile, header, after)
 	reader.Limit(last)
 	for {
@@ -231,7 +227,7 @@ func newestFrames(keys []uint64, commit uint32) []uint64 {
 
 // encode makes a log of collected frames and carries the checksum of the whole database
 // from the sealed position to the new one.
-func (db *DB) encode(ctx context.Context, last translog.FrameNo, f sealed) (
+func (db *DB) encode(ctx context.Context, last translog.FrameNo, f stretch) (
 	*translog.Log, error,
 ) {
 	s := &db.sealer
@@ -272,7 +268,9 @@ func (db *DB) buildOptions() translog.BuildOptions {
 	return translog.BuildOptions{Dir: db.sidecar.folder}
 }
 
-func (db *DB) encodePages(ctx context.Context, builder *translog.Builder, f sealed) (
+// encodePages writes the pages, and returns the checksum of the whole database after them
+// with the sum of each. Pages that the database shrank by leave its checksum.
+func (db *DB) encodePages(ctx context.Context, builder *translog.Builder, f stretch) (
 	total translog.Checksum, fresh []translog.Checksum, err error,
 ) {
 	s := &db.sealer
@@ -319,7 +317,7 @@ func (db *DB) encodePages(ctx context.Context, builder *translog.Builder, f seal
 }
 
 // checkGrowth returns errHole when a page past the old size is not in the log.
-func (db *DB) checkGrowth(f sealed) error {
+func (db *DB) checkGrowth(f stretch) error {
 	before := db.sealer.sums.pages()
 	if f.commit <= before {
 		return nil

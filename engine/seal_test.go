@@ -268,7 +268,7 @@ func TestCheckGrowth(t *testing.T) {
 	} {
 		db := &DB{pageSize: 65536}
 		db.sealer.sums.resize(row.before)
-		f := sealed{commit: row.commit}
+		f := stretch{commit: row.commit}
 		for _, page := range row.pages {
 			f.keys = append(f.keys, uint64(page)<<32|7)
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,6 +80,7 @@ func (s *Session) Before(ctx context.Context, class Class, text string, ack *Ack
 	return nil
 }
 
+// beforeWrite is Before for a statement that may write.
 func (s *Session) beforeWrite(ctx context.Context, class Class, text string) error {
 	if s.readOnly {
 		return s.refuseWrite(class, text)
@@ -154,13 +156,8 @@ func (s *Session) onlyReads(text string) (reads, compiles bool) {
 
 // carry makes the open transaction or the open rows carry an ack.
 func (s *Session) carry(ack *Ack) {
-	if ack == nil {
+	if ack == nil || slices.Contains(s.carried, ack) {
 		return
-	}
-	for _, carried := range s.carried {
-		if carried == ack {
-			return
-		}
 	}
 	ack.hold()
 	s.carried = append(s.carried, ack)
@@ -307,10 +304,6 @@ func (s *Session) Explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	return s.explain(err)
-}
-
-func (s *Session) explain(err error) error {
 	var bare sqlite3.Error
 	if !errors.As(err, &bare) || bare.Code != sqlite3.ErrAuth {
 		return err

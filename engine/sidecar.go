@@ -16,6 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// sidecarSuffix is what the folder's name adds to the database's.
+const sidecarSuffix = "-mylibsql"
+
 // sidecar is the folder <file>-mylibsql beside the database: the lock, the state and the
 // outbox. It takes the database file's permissions, never wider.
 type sidecar struct {
@@ -26,7 +29,7 @@ type sidecar struct {
 
 // openSidecar creates the folder if it is missing, and tells so by fresh.
 func openSidecar(path string, databaseMode fs.FileMode) (s sidecar, fresh bool, err error) {
-	s = sidecar{folder: path + "-mylibsql", mode: databaseMode.Perm() &^ 0o111}
+	s = sidecar{folder: path + sidecarSuffix, mode: databaseMode.Perm() &^ 0o111}
 	err = os.Mkdir(s.folder, s.folderMode())
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return s, false, fmt.Errorf("engine: sidecar: %w", err)
@@ -93,7 +96,7 @@ func (s *sidecar) acquire(ctx context.Context, timeout time.Duration) error {
 			_ = file.Close()
 			return ctx.Err()
 		}
-		inUse := &InUseError{Path: strings.TrimSuffix(s.folder, "-mylibsql"), PID: readPID(file)}
+		inUse := &InUseError{Path: strings.TrimSuffix(s.folder, sidecarSuffix), PID: readPID(file)}
 		_ = file.Close()
 		return inUse
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"time"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
 	"github.com/mylibsql/mylibsql/engine/wal"
@@ -27,9 +26,7 @@ func (db *DB) WriteSnapshot(ctx context.Context, w io.Writer) (_ translog.FrameN
 	if v.at.position == 0 {
 		return 0, ErrEmpty
 	}
-	spec := v.spec(translog.Position{})
-	spec.Timestamp = time.Now()
-	encoder, err := translog.NewEncoder(w, spec, db.sidecar.folder)
+	encoder, err := translog.NewEncoder(w, v.spec(translog.Position{}), db.sidecar.folder)
 	if err != nil {
 		return 0, err
 	}
@@ -58,21 +55,11 @@ func (db *DB) beginHistory(ctx context.Context) (err error) {
 	if v.at.position == 0 {
 		return nil
 	}
-	spec := v.spec(db.Saved())
-	spec.Timestamp = time.Now()
-	builder, err := translog.NewBuilder(spec, db.buildOptions())
+	builder, err := translog.NewBuilder(v.spec(db.Saved()), db.buildOptions())
 	if err != nil {
 		return err
 	}
-	var all sums
-	all.resize(v.pages)
-	total := translog.EmptyChecksum
-	err = v.each(ctx, func(page translog.PageNo, data []byte) error {
-		sum := translog.PageSum(page, data)
-		all.set(page, sum)
-		total = total.Replace(0, sum)
-		return builder.WritePage(page, data)
-	})
+	all, total, err := v.sum(ctx, builder.WritePage)
 	if err != nil {
 		builder.Abort()
 		return err

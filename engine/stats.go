@@ -21,11 +21,15 @@ type Stats struct {
 	UnsavedBytes int64            // pages of the unsaved commits as the WAL holds them
 }
 
-// Stats reads the wal-index and a few counters. Safe for concurrent use.
+// Stats reads the wal-index and a few counters. It is zero when the database is closed.
+// Safe for concurrent use.
 func (db *DB) Stats() Stats {
 	_, _, _ = db.observeIndex()
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	if db.closed {
+		return Stats{}
+	}
 	s := Stats{
 		Role:         db.options.Role,
 		Committed:    db.last.position,

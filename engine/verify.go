@@ -10,11 +10,12 @@ import (
 	"github.com/mylibsql/mylibsql/engine/wal"
 )
 
-// isSealed reports whether the whole database is what was sealed at a position, which lies in the
-// WAL at the given frame, 0 for before its first. It reads every page. A checkpoint that
-// copied later frames to the database file makes it say no, which is safe.
+// isSealed reports whether the whole database, read page by page, has the checksum that
+// was sealed at a position: one that ends at the given frame of the WAL, 0 for before its
+// first. A checkpoint that copied later frames to the database file makes it say no,
+// which is safe.
 func (db *DB) isSealed(at translog.Position, frame uint32, state sqlite.State) (bool, error) {
-	var frames sealed
+	var frames stretch
 	if frame > 0 {
 		header, err := db.walHeader(state.Salt)
 		if err != nil {

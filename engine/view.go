@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
 	"github.com/mylibsql/mylibsql/engine/wal"
@@ -29,6 +30,9 @@ const viewTries = 1000
 // openView takes a view of the newest commit, without the write gate: the header is read,
 // a transaction begun, the header read again. Equal means that it is that position.
 func (db *DB) openView(ctx context.Context) (*view, error) {
+	if db.isClosed() {
+		return nil, ErrClosed
+	}
 	conn, err := openConnection(db.path)
 	if err != nil {
 		return nil, err
@@ -59,6 +63,7 @@ func (db *DB) openView(ctx context.Context) (*view, error) {
 	return v, nil
 }
 
+// take begins the transaction, unless a commit came between: then it is not stable.
 func (v *view) take() (stable bool, err error) {
 	before, first, err := v.db.observeIndex()
 	if err != nil {
@@ -80,17 +85,14 @@ func (v *view) take() (stable bool, err error) {
 	return false, v.conn.endRead()
 }
 
-// measure finds the size of a database whose WAL is empty by SQLite's rule.
+// measure asks SQLite for the size of a database whose WAL is empty.
 func (v *view) measure() error {
 	if v.at.frame > 0 && v.pages > 0 {
 		return nil
 	}
-	counts, err := v.conn.integers("PRAGMA page_count")
-	if err != nil || len(counts) != 1 {
-		return fmt.Errorf("engine: page count: %w", err)
-	}
-	v.pages = uint32(counts[0])
-	return nil
+	pages, err := v.conn.integer("PRAGMA page_count")
+	v.pages = uint32(pages)
+	return err
 }
 
 // findFrames lists which pages the WAL has. When SQLite restarts the WAL meanwhile, all
@@ -170,6 +172,22 @@ func (v *view) each(ctx context.Context, visit func(translog.PageNo, []byte) err
 	return nil
 }
 
+// sum is each, and returns the sums of all pages and the checksum of the whole database.
+func (v *view) sum(ctx context.Context, visit func(translog.PageNo, []byte) error) (
+	all sums, total translog.Checksum, err error,
+) {
+	all.resize(v.pages)
+	total = translog.EmptyChecksum
+	err = v.each(ctx, func(page translog.PageNo, data []byte) error {
+		sum := translog.PageSum(page, data)
+		all.set(page, sum)
+		total = total.Replace(0, sum)
+		return visit(page, data)
+	})
+	return all, total, err
+}
+
+// readChunk reads count pages from first on, as they are in the view.
 func (v *view) readChunk(first, count uint32, chunk []byte) error {
 	size := v.db.pageSize
 	if err := v.conn.handle.ReadFile(chunk, int64(first-1)*int64(size)); err != nil {
@@ -209,10 +227,11 @@ func (v *view) close() error {
 	return errors.Join(v.conn.endRead(), v.conn.close())
 }
 
-// follows is the last saved position, which a snapshot continues in the chain of logs.
+// spec describes a snapshot of the view. follows is the last saved position, which it
+// continues in the chain of logs.
 func (v *view) spec(follows translog.Position) translog.Spec {
 	return translog.Spec{
 		First: 1, Last: v.at.position, Follows: follows, PageSize: v.db.pageSize,
-		Commit: v.pages,
+		Commit: v.pages, Timestamp: time.Now(),
 	}
 }

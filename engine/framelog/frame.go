@@ -50,7 +50,7 @@ func parseFrame(b []byte, want translog.FrameNo, previous Checksum) (
 		return translog.Frame{}, 0, &FormatError{FrameNo: want, Field: "frame number", Got: number,
 			Want: uint64(want) - 1}
 	}
-	sum := Checksum(binary.LittleEndian.Uint64(b[8:]))
+	sum := Checksum(binary.LittleEndian.Uint64(b[sumOffset:]))
 	// The Rust crate begins anew with 0 at each of its checkpoints, also within a file
 	// that it collected from live frames.
 	if is := previous.after(frame.Data); is != sum && Checksum(0).after(frame.Data) != sum {

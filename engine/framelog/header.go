@@ -14,7 +14,8 @@ const (
 	formatVersion    = 2
 	headerBytes      = 48
 	frameHeaderBytes = 24
-	countOffset      = 24
+	countOffset      = 24 // in the header
+	sumOffset        = 8  // in a frame, of its checksum
 )
 
 // Page sizes that SQLite knows, in bytes; a page size is a power of two.

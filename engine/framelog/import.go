@@ -13,20 +13,26 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// Where the header of a database has what an import needs, big-endian
+// The header of a database, and where it has what an import needs, big-endian
 // (https://sqlite.org/fileformat2.html#the_database_header).
 const (
-	databaseMagic        = "SQLite format 3\x00"
-	databaseHeaderBytes  = 100
-	databasePageSize     = 16
-	databaseChanges      = 24
-	databaseUserVersion  = 60
-	databaseApplication  = 68
-	databaseValidFor     = 92
-	importBufferBytes    = 256 << 10
-	nothingWritten       = math.MaxUint64 // the Rust crate's number for "no frame yet"
-	databasePagesPerFile = math.MaxUint32
+	databaseMagic       = "SQLite format 3\x00"
+	databaseHeaderBytes = 100
+	databasePageSize    = 16
+	databaseChanges     = 24
+	databaseUserVersion = 60
+	databaseApplication = 68
+	databaseValidFor    = 92
 )
+
+// databasePagesMax bounds what a page number can count.
+const databasePagesMax = math.MaxUint32
+
+// nothingWritten is the Rust crate's number for "no frame yet".
+const nothingWritten = math.MaxUint64
+
+// importBufferBytes is how much of a database file is read at once.
+const importBufferBytes = 256 << 10
 
 // ImportSnapshot reads a database file that the Rust crate saved as a snapshot. Its
 // position is what that crate put into the header: user_version is the upper half,
@@ -104,7 +110,7 @@ func readDatabase(file io.ReaderAt, size int64) (database, error) {
 		return database{}, err
 	}
 	pages := size / int64(d.pageSize)
-	if size%int64(d.pageSize) != 0 || pages > databasePagesPerFile {
+	if size%int64(d.pageSize) != 0 || pages > databasePagesMax {
 		return database{}, &FormatError{Field: "database length", Got: size, Want: "whole pages"}
 	}
 	d.pages = uint32(pages)

@@ -108,8 +108,8 @@ func (l *Log) writable() error {
 	return l.failure
 }
 
-// syncFolder makes the name of a file in it durable.
-func syncFolder(path string) error {
+// syncFolderOf makes the name of a file durable.
+func syncFolderOf(path string) error {
 	folder, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ func Create(path string, options CreateOptions) (*Log, error) {
 		err = file.Sync()
 	}
 	if err == nil {
-		err = syncFolder(path)
+		err = syncFolderOf(path)
 	}
 	if err == nil {
 		path, err = resolve(path)
@@ -157,7 +157,7 @@ func (l *Log) resume() error {
 	// before the sync that belongs to it. The folder is paid for here, the count by the
 	// next Sync.
 	l.dirty = true
-	if err := syncFolder(l.path); err != nil {
+	if err := syncFolderOf(l.path); err != nil {
 		return fmt.Errorf("framelog: sync folder: %w", err)
 	}
 	return nil

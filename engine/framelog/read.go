@@ -103,7 +103,7 @@ func (l *Log) readFrame(frameNo translog.FrameNo, buffer []byte) (
 	previous := h.startChecksum
 	if frameNo > h.first() {
 		var b [8]byte
-		if err := l.readBytes(b[:], h.offset(uint64(frameNo-h.first())-1)+8); err != nil {
+		if err := l.readBytes(b[:], h.offset(uint64(frameNo-h.first())-1)+sumOffset); err != nil {
 			return translog.Frame{}, 0, err
 		}
 		previous = Checksum(binary.LittleEndian.Uint64(b[:]))

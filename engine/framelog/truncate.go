@@ -98,7 +98,7 @@ func (l *Log) replace(file *os.File, h header) error {
 	}
 	l.count.Store(h.count)
 	l.published, l.dirty = h.count, false
-	if err := syncFolder(l.path); err != nil {
+	if err := syncFolderOf(l.path); err != nil {
 		return l.fail("truncate: sync folder", err)
 	}
 	return nil

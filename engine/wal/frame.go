@@ -59,6 +59,24 @@ func ReadFrameData(r io.ReaderAt, frame uint32, pageSize int, dst []byte) error 
 	}
 }
 
+// ReadFrameCursor reads from a frame's header the salt and the cursor after the frame, as
+// they are stored there, and verifies nothing. Safe for concurrent use if r is. It returns
+// a *TruncatedError when the file is too short.
+func ReadFrameCursor(r io.ReaderAt, frame uint32, pageSize int) (Salt, Cursor, error) {
+	if frame == 0 {
+		return Salt{}, Cursor{}, errors.New("wal: read frame 0: frames count from 1")
+	}
+	var b [FrameHeaderSize]byte
+	n, err := r.ReadAt(b[:], FrameOffset(frame, pageSize))
+	switch {
+	case n == len(b):
+		return saltOf(b[frameSalt:]), Cursor{frame, checksumOf(b[frameChecksum:])}, nil
+	case err == nil || errors.Is(err, io.EOF):
+		return Salt{}, Cursor{}, &TruncatedError{Last: frame - 1, Want: frame}
+	}
+	return Salt{}, Cursor{}, fmt.Errorf("wal: read frame %d: %w", frame, err)
+}
+
 // AppendFrame appends one encoded frame to b and returns it with the cursor after the
 // frame. The frame continues c, belongs to the file whose header is h, and holds page
 // pageNo; commit is the database size in pages when it ends a transaction, else 0. The

@@ -37,9 +37,9 @@ func (r *Reader) Reset(source io.ReaderAt, h Header, after Cursor) {
 	*r = Reader{source: source, header: h, cursor: after, limit: math.MaxUint32, chunk: r.chunk}
 }
 
-// Limit makes a frame the last one: nothing behind it is read, Next returns io.EOF after
-// it, and
-// *TruncatedError where the frames end before it. A later call may move it either way.
+// Limit makes a frame the last one: nothing behind it is read, and Next returns io.EOF
+// after it, or a *TruncatedError where the frames end before it. A later call may move it
+// either way.
 func (r *Reader) Limit(frame uint32) {
 	r.limit = frame
 	// What was read ahead without a limit may be older than what the new one vouches for.
@@ -54,9 +54,9 @@ func (r *Reader) Cursor() Cursor { return r.cursor }
 // Without a limit it returns io.EOF at the first frame that is not there, is cut off by
 // the end of the file, or carries other salts than the file header: that is where a WAL
 // ends. With one it returns io.EOF after that frame, and a *TruncatedError where the WAL
-// ends before. It returns a
-// *ChecksumError when the salts are right and the checksum is not, a *FormatError for page
-// number 0, and the source's own error, wrapped, when it fails.
+// ends before. It returns a *ChecksumError when the salts are right and the checksum is
+// not, a *FormatError for page number 0, and the source's own error, wrapped, when it
+// fails.
 //
 // An error leaves the cursor where it is, and the next call reads the file again: a WAL
 // that has grown since goes on.

@@ -1,0 +1,221 @@
+//go:build cgo
+
+package mylibsql_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mylibsql/mylibsql"
+	"github.com/mylibsql/mylibsql/checkpoint"
+)
+
+var errAnswerLost = errors.New("the answer is lost")
+
+// loseAnswer stores the log, and says that it did not.
+func loseAnswer(store *checkpoint.Directory) func(context.Context, *mylibsql.Log) error {
+	return func(ctx context.Context, log *mylibsql.Log) error {
+		return errors.Join(store.Save(ctx, log), errAnswerLost)
+	}
+}
+
+func storageIsDown(context.Context, *mylibsql.Log) error { return errAnswerLost }
+
+// TestPowerCutBehindALostAnswer copies what a power cut leaves at the moment when the store has the
+// log and this machine does not know it. The copy goes on with the same history.
+func TestPowerCutBehindALostAnswer(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		store, crashed := openStore(t), filepath.Join(t.TempDir(), "crashed")
+		db := openDatabase(t, "")
+		db.exec(t, "CREATE TABLE t(x)")
+		if !first {
+			db.saveAll(t, store)
+		}
+		db.exec(t, "INSERT INTO t VALUES(1)")
+		var landed mylibsql.FrameNo
+		_, err := db.lib.Checkpoint(context.Background(),
+			func(ctx context.Context, log *mylibsql.Log) error {
+				landed = log.Last()
+				if err := store.Save(ctx, log); err != nil {
+					return err
+				}
+				// By another process: closing the files here would drop SQLite's locks.
+				return exec.Command("cp", "-r", filepath.Dir(db.path), crashed).Run()
+			})
+		require.NoError(t, err)
+		require.NoError(t, os.Remove(filepath.Join(crashed, "app.db-shm")))
+
+		next := openDatabaseAt(t, filepath.Join(crashed, "app.db"), "")
+		require.Equal(t, landed, next.lib.Stats().Committed)
+		ctx, ack := mylibsql.WithAck(context.Background())
+		_, err = next.ExecContext(ctx, "INSERT INTO t VALUES(2)")
+		require.NoError(t, err)
+		saved, err := next.lib.Checkpoint(ctx, store.Save)
+		require.NoError(t, err)
+		require.Equal(t, landed, saved, "the place is taken by a log from here")
+		next.saveAll(t, store)
+		require.NoError(t, ack.Err())
+		next.exec(t, "INSERT INTO t VALUES(3)")
+		next.requireRestores(t, store)
+	}
+}
+
+// TestLongOutage tries to save more often than offers are remembered; of some tries only the answer
+// is lost. Writes and resets go on meanwhile. When storage is back, it all counts.
+func TestLongOutage(t *testing.T) {
+	for name, c := range map[string]struct{ landed, rounds, rows int }{
+		"the first try landed":       {0, 130, 1},
+		"a later one landed":         {70, 130, 1},
+		"none landed":                {-1, 130, 1},
+		"the WAL is reset meanwhile": {0, 80, 30},
+		"the history starts over":    {0, 80, 150},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := openStore(t)
+			db := openDatabase(t, "_wal_limit_frames=100&_synchronous=OFF")
+			db.exec(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
+			db.saveAll(t, store)
+			for round := range c.rounds {
+				for row := range c.rows {
+					db.exec(t, "INSERT OR REPLACE INTO t VALUES(?, randomblob(3000))", row%10)
+				}
+				save := storageIsDown
+				if round == c.landed {
+					save = loseAnswer(store)
+				}
+				_, err := db.lib.Checkpoint(context.Background(), save)
+				require.ErrorIs(t, err, errAnswerLost, "round %d", round)
+				require.NotErrorIs(t, err, mylibsql.ErrFenced)
+			}
+			ctx, ack := mylibsql.WithAck(context.Background())
+			_, err := db.ExecContext(ctx, "INSERT INTO t(x) VALUES('storage is back')")
+			require.NoError(t, err)
+			db.saveAll(t, store)
+			require.NoError(t, ack.Err())
+			db.requireRestores(t, store)
+		})
+	}
+}
+
+// TestAnotherPrimaryInThePlace: a log from elsewhere fences. Writes are refused from then on, reads
+// work, and every pending ack fails with it.
+func TestAnotherPrimaryInThePlace(t *testing.T) {
+	store := openStore(t)
+	db := openDatabase(t, "")
+	db.exec(t, "CREATE TABLE t(x)")
+	db.saveAll(t, store)
+	base, err := os.MkdirTemp(t.TempDir(), "other")
+	require.NoError(t, err)
+	other := restoredPrimary(t, store, filepath.Join(base, "app.db"))
+	other.exec(t, "INSERT INTO t VALUES('other')")
+	other.saveAll(t, store)
+
+	ctx, ack := mylibsql.WithAck(context.Background())
+	_, err = db.ExecContext(ctx, "INSERT INTO t VALUES('mine')")
+	require.NoError(t, err)
+	_, err = db.lib.Checkpoint(ctx, store.Save)
+	require.ErrorIs(t, err, mylibsql.ErrFenced)
+	require.ErrorIs(t, err, mylibsql.ErrTaken)
+	require.ErrorIs(t, ack.Wait(ctx), mylibsql.ErrFenced)
+	require.ErrorIs(t, db.lib.WaitSaved(ctx, ack.FrameNo()), mylibsql.ErrFenced)
+	_, err = db.Exec("INSERT INTO t VALUES('refused')")
+	require.ErrorIs(t, err, mylibsql.ErrFenced)
+	_, err = db.Begin()
+	require.ErrorIs(t, err, mylibsql.ErrFenced)
+	_, err = db.lib.Checkpoint(ctx, store.Save)
+	require.ErrorIs(t, err, mylibsql.ErrFenced)
+	require.Equal(t, 1, db.count(t, "t"))
+	other.exec(t, "INSERT INTO t VALUES('goes on')")
+	other.requireRestores(t, store)
+}
+
+// restoredPrimary opens a second primary from what is in a store.
+func restoredPrimary(t *testing.T, store *checkpoint.Directory, path string) *database {
+	t.Helper()
+	ctx := context.Background()
+	var snapshot *mylibsql.Snapshot
+	for record, err := range store.Records(ctx, 0) {
+		require.NoError(t, err)
+		require.Nil(t, snapshot, "more than a snapshot was saved")
+		log, err := store.Open(ctx, record)
+		require.NoError(t, err)
+		snapshot, err = asSnapshot(log)
+		require.NoError(t, err)
+	}
+	db, err := mylibsql.OpenPrimary(ctx, path, snapshot)
+	require.NoError(t, err)
+	require.NoError(t, snapshot.Close())
+	lib, err := mylibsql.From(ctx, db)
+	require.NoError(t, err)
+	d := &database{DB: db, lib: lib, path: path}
+	t.Cleanup(func() { d.verify(t) })
+	return d
+}
+
+// TestFirstSaveHangs hangs the save of the first snapshot while many times the database is written,
+// and the WAL reset. Neither memory nor the outbox grows with it; then the save succeeds, and
+// what follows continues it.
+func TestFirstSaveHangs(t *testing.T) {
+	const rows, blobBytes, rounds = 200, 3000, 60
+	db := openDatabase(t, "_wal_limit_frames=100&_synchronous=OFF")
+	db.exec(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
+	write := func() {
+		for row := range rows {
+			db.exec(t, "INSERT OR REPLACE INTO t VALUES(?, randomblob(?))", row, blobBytes)
+		}
+	}
+	write()
+	entered, leave, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		_, err := db.lib.Checkpoint(context.Background(),
+			func(ctx context.Context, log *mylibsql.Log) error {
+				close(entered)
+				<-leave
+				return db.saved.save(ctx, log)
+			})
+		done <- err
+	}()
+	<-entered
+	write()
+	before, outboxMax := heapBytes(), int64(0)
+	for range rounds {
+		write()
+		outboxMax = max(outboxMax, folderBytes(t, db.path+"-mylibsql/outbox"))
+	}
+	grown := heapBytes() - before
+	size := int64(rows * 4096)
+	t.Logf("database %d, outbox at most %d, heap grew by %d", size, outboxMax, grown)
+	require.Less(t, outboxMax, 3*size)
+	require.Less(t, grown, 10*size)
+	close(leave)
+	require.NoError(t, <-done)
+	db.exec(t, "INSERT INTO t(x) VALUES('after')")
+	require.Equal(t, db.lib.Stats().Committed, db.checkpoint(t))
+}
+
+func heapBytes() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// folderBytes is the size of the files in a folder, some of which may vanish meanwhile.
+func folderBytes(t *testing.T, folder string) (total int64) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil {
+			total += info.Size()
+		}
+	}
+	return total
+}
