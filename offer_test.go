@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -71,11 +72,13 @@ func TestPowerCutBehindALostAnswer(t *testing.T) {
 // is lost. Writes and resets go on meanwhile. When storage is back, it all counts.
 func TestLongOutage(t *testing.T) {
 	for name, c := range map[string]struct{ landed, rounds, rows int }{
-		"the first try landed":       {0, 130, 1},
-		"a later one landed":         {70, 130, 1},
-		"none landed":                {-1, 130, 1},
-		"the WAL is reset meanwhile": {0, 80, 30},
-		"the history starts over":    {0, 80, 150},
+		"the first try landed":         {0, 130, 1},
+		"a later one landed":           {70, 130, 1},
+		"none landed":                  {-1, 130, 1},
+		"the WAL is reset meanwhile":   {0, 80, 30},
+		"the history starts over":      {0, 80, 150},
+		"it would start over for ever": {0, 200, 150},
+		"and none landed":              {-1, 200, 150},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := openStore(t)
@@ -99,6 +102,31 @@ func TestLongOutage(t *testing.T) {
 			require.NoError(t, err)
 			db.saveAll(t, store)
 			require.NoError(t, ack.Err())
+			db.requireRestores(t, store)
+		})
+	}
+}
+
+// TestOutageAtFirstBoot: a storage that is down from the start, for more tries than are
+// remembered, gets everything once it is back, whichever try had landed.
+func TestOutageAtFirstBoot(t *testing.T) {
+	for _, landed := range []int{-1, 0, 20, 110} {
+		t.Run(strconv.Itoa(landed), func(t *testing.T) {
+			store := openStore(t)
+			db := openDatabase(t, "_wal_limit_frames=100&_synchronous=OFF")
+			db.exec(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
+			for round := range 150 {
+				for row := range 20 {
+					db.exec(t, "INSERT OR REPLACE INTO t VALUES(?, randomblob(3000))", row)
+				}
+				save := storageIsDown
+				if round == landed {
+					save = loseAnswer(store)
+				}
+				_, err := db.lib.Checkpoint(context.Background(), save)
+				require.ErrorIs(t, err, errAnswerLost, "round %d", round)
+			}
+			db.saveAll(t, store)
 			db.requireRestores(t, store)
 		})
 	}

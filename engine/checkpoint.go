@@ -177,7 +177,7 @@ func (db *DB) settleOffer(ctx context.Context, o *offer, answer error) error {
 		return errors.Join(db.settleTaken(o, taken, answer), closeErr)
 	}
 	if answer != nil {
-		if !db.everSaved() {
+		if _, full := db.offerLimit(); !full && !db.everSaved() {
 			db.startOver()
 		}
 		return errors.Join(answer, closeErr)
@@ -236,11 +236,21 @@ func (db *DB) isClosed() bool {
 func (db *DB) noteOffer(end translog.Position) error {
 	db.mu.Lock()
 	db.pendingAcks.offered(end.FrameNo)
-	if !slices.Contains(db.offered, end) {
-		db.offered = append(db.offered, end)
+	before := db.offered
+	if !slices.Contains(before, end) {
+		// Far past the bound, which takes histories that start over again and again for
+		// other reasons, the oldest is forgotten: the record has its limits.
+		excess := max(0, len(before)+1-offeredMax*3/2)
+		db.offered = append(slices.Clone(before[excess:]), end)
 	}
 	db.mu.Unlock()
-	return db.writeRecord(true)
+	err := db.writeRecord(true)
+	if err != nil {
+		db.mu.Lock()
+		db.offered = before
+		db.mu.Unlock()
+	}
+	return err
 }
 
 // offeredMax bounds the offers that are remembered while their outcome is unknown.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
@@ -28,6 +29,9 @@ func (db *DB) fillOutbox() error {
 		}
 	}
 	if total > int64(s.sums.pages())*int64(db.pageSize) && waiting > 1 {
+		if limit, full := db.offerLimit(); full {
+			return db.mergeWaiting(limit)
+		}
 		db.log.Debug("unsaved logs outgrow the database: the next log is a snapshot",
 			"path", db.path, "bytes", total)
 		db.startOver()
@@ -72,6 +76,40 @@ func (db *DB) putInOutbox(p *pendingLog) error {
 	follows := p.log.Follows()
 	_ = p.log.Close()
 	p.log = stored.WithFollows(follows)
+	return nil
+}
+
+// mergeWaiting makes one log of those behind a position. It is what keeps the outbox small
+// while a log that was offered must stay as it is.
+func (db *DB) mergeWaiting(behind translog.FrameNo) error {
+	s := &db.sealer
+	first := slices.IndexFunc(s.pending, func(p pendingLog) bool { return p.log.Last() > behind })
+	if first < 0 {
+		return nil
+	}
+	waiting := s.pending[first:]
+	logs := make([]*translog.Log, len(waiting))
+	for i, p := range waiting {
+		logs[i] = p.log
+	}
+	merged, err := translog.Merge(db.sidecar.folder, logs...)
+	if err != nil {
+		return err
+	}
+	p := pendingLog{log: merged}
+	if err := db.putInOutbox(&p); err != nil {
+		return errors.Join(err, p.log.Close())
+	}
+	if err := syncFolder(db.sidecar.outbox()); err != nil {
+		return db.fail(fmt.Errorf("%w: fsync of the outbox: %w", ErrPoisoned, err))
+	}
+	for _, old := range waiting {
+		_ = old.log.Close()
+		if old.outbox != "" && old.outbox != p.outbox {
+			_ = os.Remove(old.outbox)
+		}
+	}
+	s.pending = append(s.pending[:first:first], p)
 	return nil
 }
 
