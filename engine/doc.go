@@ -73,7 +73,8 @@
 //
 // The WAL is moved into the database file once it has passed its limit:
 //
-//  1. Without the gate: seal, and write what is pending to the outbox, fsynced.
+//  1. Without the gate: seal, write what is pending to the outbox, fsynced, and fsync the
+//     WAL, so that little is left to do inside.
 //  2. Take the gate, then BEGIN IMMEDIATE, which keeps foreign writers out.
 //  3. Seal the rest. fsync the WAL; the outbox; the state, which names them.
 //  4. End the guard; PASSIVE checkpoint; begin the guard.

@@ -79,7 +79,7 @@ func (db *DB) patience() time.Duration {
 	return resetPatience
 }
 
-// presealForReset seals without the gate, so that little is left to do inside.
+// presealForReset seals and flushes without the gate, so that little is left to do inside.
 func (db *DB) presealForReset(ctx context.Context) error {
 	if err := db.sealing.Acquire(ctx, 1); err != nil {
 		return err
@@ -92,7 +92,10 @@ func (db *DB) presealForReset(ctx context.Context) error {
 	if err := db.seal(ctx, to); err != nil {
 		return err
 	}
-	return db.fillOutbox()
+	if err := db.fillOutbox(); err != nil {
+		return err
+	}
+	return db.syncWAL() // most of it, so that little is left to flush inside
 }
 
 // resetIfDue resets the WAL at the end of a Checkpoint. It only tries the gate, for the
