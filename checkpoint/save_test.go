@@ -201,7 +201,7 @@ func TestDamagedRecordIsNotMistakenForALog(t *testing.T) {
 		"truncated": func(content []byte) []byte { return content[:len(content)-20] },
 		"empty":     func([]byte) []byte { return nil },
 		"flipped": func(content []byte) []byte {
-			content[len(content)/2] ^= 4
+			content[len(content)-1] ^= 4
 			return content
 		},
 	} {
