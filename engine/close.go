@@ -38,54 +38,38 @@ func (db *DB) close() error {
 	return err
 }
 
-// closeBusyTimeout lets the last checkpoint wait a little for foreign readers, in ms.
+// closeBusyTimeout lets the last reset wait a little for a foreign writer, in ms.
 const closeBusyTimeout = "PRAGMA busy_timeout = 200"
 
-// settleBeforeClose makes what is unsaved durable and empties the WAL, unless a foreign
-// connection keeps it.
+// settleBeforeClose makes what is unsaved durable and moves the WAL into the database file, as
+// a reset does. SQLite removes the WAL when its last connection closes, which is ours unless
+// a foreign one is open. While a foreign writer is busy the WAL stays as it is.
 func (db *DB) settleBeforeClose() error {
 	if db.options.Temporary || db.writable() != nil {
 		return nil
 	}
-	to, _, err := db.observeIndex()
-	if err != nil {
-		return err
-	}
-	if err := db.seal(context.Background(), to); err != nil {
-		return err
-	}
-	if err := db.syncWAL(); err != nil {
-		return err
-	}
-	if err := db.fillOutbox(); err != nil {
-		return err
-	}
-	if err := db.writeRecord(true); err != nil {
-		return err
-	}
-	if err := db.guard.endRead(); err != nil {
-		return err
-	}
 	if err := db.writer.exec(closeBusyTimeout); err != nil {
 		return err
 	}
-	// A connection that never read opens its WAL inside its first checkpoint, and stays a
-	// reader until that statement ends: a TRUNCATE would wait for itself.
-	if _, err := db.writer.checkpoint("PASSIVE"); err != nil {
+	foreign := db.writer.exec("BEGIN IMMEDIATE") != nil
+	if err := db.makeDurable(context.Background()); err != nil || foreign {
 		return err
 	}
-	complete, err := db.writer.checkpoint("TRUNCATE")
-	if err != nil {
+	complete, err := db.moveGuard()
+	if err == nil && complete {
+		// Before anybody can write again, and before the WAL goes.
+		err = db.writeSettledRecord()
+	}
+	settled, _, observeErr := db.observeIndex()
+	err = errors.Join(err, observeErr, db.writer.exec("ROLLBACK"), db.guard.endRead())
+	if err != nil || !complete {
 		return err
 	}
-	_, state, err := db.observeIndex()
-	if err != nil {
-		return err
-	}
-	if complete {
+	// What a foreign writer commits from here on must stay in the WAL: the record does
+	// not know it.
+	now, _, err := db.observeIndex()
+	if err == nil && now == settled {
 		db.writer.handle.CheckpointOnClose()
-	} else if state.Backfilled != state.MaxFrame {
-		return nil
 	}
-	return db.writeSettledRecord()
+	return err
 }

@@ -46,6 +46,7 @@ type DB struct {
 
 	committed atomic.Uint64 // last.position, written under mu
 	failed    atomic.Bool   // failure is set
+	sealsAll  atomic.Bool   // who has sealing reads the whole database
 
 	mu                sync.Mutex // guards what follows; held for moments only
 	last              point      // the last commit seen

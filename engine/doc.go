@@ -105,4 +105,11 @@
 // WAL. Their pages' old checksums are not known when a foreign checkpoint may have copied
 // them to the file meanwhile: the checksum of the whole database is computed once
 // instead.
+//
+// # Closing
+//
+// The last close does what a reset does, under the same locks, and notes in the state what the
+// database file looks like before the WAL goes. SQLite removes the WAL with its last
+// connection. When a foreign writer is busy, or committed since, the WAL stays as it is, and
+// the next open finds the state's frame in it.
 package engine

@@ -132,7 +132,7 @@ func (db *DB) resumeHistory(state sqlite.State) error {
 	s := &db.sealer
 	s.pending, s.end, s.salt = pending, end, state.Salt
 	if end.FrameNo < db.last.base || end.FrameNo > db.last.position {
-		db.log.Warn("unsaved commits are not in the WAL any more: the next log is a snapshot",
+		db.log.Debug("unsaved commits are not in the WAL any more: the next log is a snapshot",
 			"path", db.path, "sealed", end, "position", db.last.position)
 		db.startOver()
 		return nil
@@ -200,6 +200,8 @@ func (db *DB) scanSealed(state sqlite.State, last uint32) (wal.Cursor, error) {
 // checkpoint may have copied them to the database file already, so the old sums of their
 // pages are not known: the new sum of the whole database is computed instead.
 func (db *DB) sealTail(ctx context.Context) error {
+	db.sealsAll.Store(true)
+	defer db.sealsAll.Store(false)
 	s := &db.sealer
 	v, err := db.openView(ctx)
 	if err != nil {

@@ -151,6 +151,9 @@ func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
 	// Who holds sealing never waits for the gate, so waiting here ends; bounded, for
 	// writers wait too. Only trying would never succeed beside checkpoints that follow
 	// each other.
+	if db.sealsAll.Load() {
+		return false, errLater // that takes as long as the database is large
+	}
 	bounded, cancel := context.WithTimeout(ctx, resetSealWait)
 	defer cancel()
 	if err := db.sealing.Acquire(bounded, 1); err != nil {
@@ -169,20 +172,7 @@ func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
 		return false, errLater
 	}
 	defer func() { err = errors.Join(err, db.writer.exec("ROLLBACK")) }()
-	to, _, err := db.observeIndex()
-	if err != nil {
-		return false, err
-	}
-	if err := db.seal(ctx, to); err != nil {
-		return false, err
-	}
-	if err := db.syncWAL(); err != nil {
-		return false, err
-	}
-	if err := db.fillOutbox(); err != nil {
-		return false, err
-	}
-	if err := db.writeRecord(true); err != nil {
+	if err := db.makeDurable(ctx); err != nil {
 		return false, err
 	}
 	complete, err = db.moveGuard()
@@ -193,6 +183,24 @@ func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
 	db.resetFrame = db.last.frame
 	db.mu.Unlock()
 	return true, db.writeSettledRecord()
+}
+
+// makeDurable seals what is committed and leaves nothing of it to the page cache.
+func (db *DB) makeDurable(ctx context.Context) error {
+	to, _, err := db.observeIndex()
+	if err != nil {
+		return err
+	}
+	if err := db.seal(ctx, to); err != nil {
+		return err
+	}
+	if err := db.syncWAL(); err != nil {
+		return err
+	}
+	if err := db.fillOutbox(); err != nil {
+		return err
+	}
+	return db.writeRecord(true)
 }
 
 // moveGuard ends the guard's read transaction, checkpoints, and begins it again. It is

@@ -25,7 +25,8 @@ type Session struct {
 	handle *sqlite.Handle
 
 	gated     bool             // holds the write gate
-	bypassed  bool             // writes without the gate, through the raw connection
+	bypassed  bool             // may write without the gate
+	rawWrite  bool             // writes already, through the raw connection: it has SQLite's lock
 	explicit  bool             // inside an explicit transaction, as of the last settle
 	readOnly  bool             // inside a transaction that must not write
 	exposed   bool             // user code had the raw connection since the last settle
@@ -85,7 +86,7 @@ func (s *Session) beforeWrite(ctx context.Context, class Class, text string) err
 	if s.readOnly {
 		return s.refuseWrite(class, text)
 	}
-	if s.gated {
+	if s.gated || s.rawWrite {
 		return nil
 	}
 	if class == Attach || class == Broken {
@@ -207,7 +208,7 @@ func (s *Session) finish(ack *Ack, end translog.FrameNo) {
 		s.carried[i] = nil
 	}
 	s.carried = s.carried[:0]
-	s.bypassed = false
+	s.bypassed, s.rawWrite = false, false
 	s.leave()
 }
 
@@ -246,7 +247,7 @@ func (s *Session) reclaim() error {
 	switch {
 	case state.Transaction == sqlite.TransactionWrite:
 		if !s.gated && !s.bypassed {
-			s.bypassed = true
+			s.bypassed, s.rawWrite = true, true
 			s.enteredAt = position
 		}
 	case !s.explicit:

@@ -47,6 +47,8 @@ func (db *DB) WriteSnapshot(ctx context.Context, w io.Writer) (_ translog.FrameN
 
 // beginHistory makes a snapshot the first pending log. From here on commits are sealed.
 func (db *DB) beginHistory(ctx context.Context) (err error) {
+	db.sealsAll.Store(true)
+	defer db.sealsAll.Store(false)
 	v, err := db.openView(ctx)
 	if err != nil {
 		return err
