@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -20,12 +21,13 @@ type gate struct {
 	// writer's busy timeout is about, so it waits that out. A flag of the reset's own would
 	// not do: who is handed the gate has it for a moment before it can say so.
 	writing *atomic.Bool
+	queued  *atomic.Int32 // who waits
 }
 
 // resetHoldMax bounds how much longer than its own timeout a writer waits for a reset.
 const resetHoldMax = 10 * time.Second
 
-func newGate() gate { return gate{semaphore.NewWeighted(1), new(atomic.Bool)} }
+func newGate() gate { return gate{semaphore.NewWeighted(1), new(atomic.Bool), new(atomic.Int32)} }
 
 // enter waits for the gate at most for timeout and returns the error of SQLITE_BUSY then;
 // or the context's error when that ends first.
@@ -49,6 +51,8 @@ func (g gate) wait(ctx context.Context, timeout time.Duration) error {
 	if timeout <= 0 {
 		return busyError()
 	}
+	g.queued.Add(1)
+	defer g.queued.Add(-1)
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if g.semaphore.Acquire(bounded, 1) == nil {
@@ -63,7 +67,12 @@ func (g gate) wait(ctx context.Context, timeout time.Duration) error {
 // tryEnter is for resets.
 func (g gate) tryEnter() bool { return g.semaphore.TryAcquire(1) }
 
+// leave lets the next one in, at once: the goroutine that leaves steps aside, so that what
+// it does next does not keep the gate's new holder from its processor.
 func (g gate) leave() {
 	g.writing.Store(false)
 	g.semaphore.Release(1)
+	if g.queued.Load() > 0 {
+		runtime.Gosched()
+	}
 }
