@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -219,7 +220,8 @@ func requireNothingAt(t *testing.T, path string) {
 	}
 }
 
-// TestNothingIsLeftOpen opens, uses and closes databases and counts file descriptors.
+// TestNothingIsLeftOpen opens, uses and closes databases and counts file descriptors and
+// goroutines.
 func TestNothingIsLeftOpen(t *testing.T) {
 	count := func() int {
 		entries, err := os.ReadDir("/proc/self/fd")
@@ -242,9 +244,11 @@ func TestNothingIsLeftOpen(t *testing.T) {
 		db.saved.logs = nil
 	}
 	use()
-	before := count()
+	before, goroutines := count(), runtime.NumGoroutine()
 	for range 5 {
 		use()
 	}
 	require.LessOrEqual(t, count(), before)
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+1 },
+		10*time.Second, time.Millisecond, "database/sql ends its own behind Close")
 }
