@@ -200,29 +200,11 @@ func (db *DB) collect(ctx context.Context, header wal.Header, after wal.Cursor, 
 	if result.end.Frame != last || result.commit == 0 {
 		return result, fmt.Errorf("%w: frame %d does not end a commit", wal.ErrFormat, last)
 	}
-	result.keys = newestFrames(s.keys, result.commit)
+	result.keys = translog.NewestFrames(s.keys, result.commit)
 	if keep {
 		result.images = s.images
 	}
 	return result, nil
-}
-
-// newestFrames sorts by page and keeps the last frame of each, without pages past the
-// database's size.
-func newestFrames(keys []uint64, commit uint32) []uint64 {
-	slices.Sort(keys)
-	kept := keys[:0]
-	for i, key := range keys {
-		page := uint32(key >> 32)
-		if page > commit {
-			break
-		}
-		if i+1 < len(keys) && uint32(keys[i+1]>>32) == page {
-			continue
-		}
-		kept = append(kept, key)
-	}
-	return kept
 }
 
 // encode makes a log of collected frames and carries the checksum of the whole database

@@ -109,7 +109,7 @@ func (v *view) findFrames(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.frames = newestFrames(keys, v.pages)
+	v.frames = translog.NewestFrames(keys, v.pages)
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
@@ -150,7 +149,7 @@ func (c *conversion) scan(last, next translog.FrameNo) error {
 	if whole == 0 || last != 0 && c.last != last {
 		return fmt.Errorf("%w: frame %v is no commit", ErrTransaction, stop)
 	}
-	c.keys = newestFrames(c.keys[:whole], c.commit)
+	c.keys = translog.NewestFrames(c.keys[:whole], c.commit)
 	return c.checkGrowth()
 }
 
@@ -166,24 +165,6 @@ func checkCommit(frame translog.Frame, before uint32, inHeader *uint32) error {
 			Want: want}
 	}
 	return nil
-}
-
-// newestFrames sorts by page and keeps the last frame of each, without pages past the
-// size.
-func newestFrames(keys []uint64, commit uint32) []uint64 {
-	slices.Sort(keys)
-	kept := keys[:0]
-	for i, key := range keys {
-		page := uint32(key >> 32)
-		if page > commit {
-			break
-		}
-		if i+1 < len(keys) && uint32(keys[i+1]>>32) == page {
-			continue
-		}
-		kept = append(kept, key)
-	}
-	return kept
 }
 
 // checkGrowth bounds the pages that are to become zeros by what SQLite's free list can
