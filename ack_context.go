@@ -8,26 +8,51 @@ import (
 	"github.com/mylibsql/mylibsql/engine"
 )
 
-// ackKey is the context key under which WithAck puts an Ack.
-type ackKey struct{}
+// carriedKey is the context key under which a context carries what this package hands
+// through database/sql.
+type carriedKey struct{}
+
+// carried is all of it, so that a statement looks for it once. It is never changed.
+type carried struct {
+	ack      *Ack    // of WithAck, nil when there is none
+	minFrame FrameNo // of WithMinFrame
+}
+
+// carriedBy is what a context carries: the zero value when that is nothing.
+func carriedBy(ctx context.Context) carried {
+	if c, ok := ctx.Value(carriedKey{}).(*carried); ok {
+		return *c
+	}
+	return carried{}
+}
 
 // WithAck returns a context that carries an ack through database/sql, sqlx or GORM: every
 // statement that runs under it joins the ack, in whatever transaction it runs. Below
 // another WithAck it feeds both.
 func WithAck(ctx context.Context) (context.Context, *Ack) {
-	outer, _ := AckFrom(ctx)
-	ack := engine.NewAck(outer)
-	return context.WithValue(ctx, ackKey{}, ack), ack
+	c := carriedBy(ctx)
+	c.ack = engine.NewAck(c.ack)
+	return context.WithValue(ctx, carriedKey{}, &c), c.ack
 }
 
 // AckFrom returns the innermost ack of a context.
 func AckFrom(ctx context.Context) (*Ack, bool) {
-	ack, ok := ctx.Value(ackKey{}).(*Ack)
-	return ack, ok
+	ack := carriedBy(ctx).ack
+	return ack, ack != nil
 }
 
-// ackOf is AckFrom for the driver: nil when there is none.
-func ackOf(ctx context.Context) *Ack {
-	ack, _ := ctx.Value(ackKey{}).(*Ack)
-	return ack
+// WithMinFrame returns a context whose statements wait until the database has reached a
+// position, on a replica by applying logs: a session that wrote on the primary, and has
+// the position of its [Ack] as a token, reads its own writes wherever it reads. It takes
+// one atomic load where the position is reached already; nothing is polled. Below another
+// WithMinFrame the higher position counts.
+//
+// When the context ends first the statement fails with a *StaleError, which matches
+// ErrStale and the context's error: give it a deadline. Inside a transaction whose snapshot
+// is older it fails at once, so give the context to BeginTx already. A plain reader
+// (mode=ro) has no positions and fails with ErrNoEngine.
+func WithMinFrame(ctx context.Context, position FrameNo) context.Context {
+	c := carriedBy(ctx)
+	c.minFrame = max(c.minFrame, position)
+	return context.WithValue(ctx, carriedKey{}, &c)
 }

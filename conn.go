@@ -5,6 +5,7 @@ package mylibsql
 import (
 	"context"
 	"database/sql/driver"
+	"fmt"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -55,6 +56,9 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	driver.Result, error,
 ) {
 	if c.session == nil {
+		if err := c.plain(ctx); err != nil {
+			return nil, err
+		}
 		return c.sqlite.ExecContext(ctx, query, args)
 	}
 	return c.exec(ctx, c.session.Classify(query), query, func() (driver.Result, error) {
@@ -68,6 +72,9 @@ func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	driver.Rows, error,
 ) {
 	if c.session == nil {
+		if err := c.plain(ctx); err != nil {
+			return nil, err
+		}
 		return c.sqlite.QueryContext(ctx, query, args)
 	}
 	return c.query(ctx, c.session.Classify(query), query, func() (driver.Rows, error) {
@@ -78,6 +85,9 @@ func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 // PrepareContext prepares one statement.
 func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	if c.session == nil {
+		if err := c.plain(ctx); err != nil {
+			return nil, err
+		}
 		return c.sqlite.PrepareContext(ctx, query)
 	}
 	class := c.session.Classify(query)
@@ -125,8 +135,8 @@ func (c *Conn) exec(
 	if class == engine.Checkpoint {
 		return noResult{}, c.reset(ctx)
 	}
-	ack := ackOf(ctx)
-	if err := c.before(ctx, class, query, ack); err != nil {
+	ack, err := c.before(ctx, class, query)
+	if err != nil {
 		return nil, err
 	}
 	watch := startWatch(ctx, c.session)
@@ -142,8 +152,8 @@ func (c *Conn) query(
 	if class == engine.Checkpoint {
 		return c.resetRows(ctx)
 	}
-	ack := ackOf(ctx)
-	if err := c.before(ctx, class, query, ack); err != nil {
+	ack, err := c.before(ctx, class, query)
+	if err != nil {
 		return nil, err
 	}
 	if class != engine.Read {
@@ -153,12 +163,26 @@ func (c *Conn) query(
 	return c.settleRows(class, ack, rows, err)
 }
 
-// before is called ahead of every statement.
-func (c *Conn) before(ctx context.Context, class engine.Class, query string, ack *Ack) error {
+// before is called ahead of every statement, and returns the ack that the statement joins.
+func (c *Conn) before(ctx context.Context, class engine.Class, query string) (*Ack, error) {
 	if c.tx != nil && c.tx.ended {
-		return ErrTransactionEnded
+		return nil, ErrTransactionEnded
 	}
-	return c.session.Before(ctx, class, query, ack)
+	carried := carriedBy(ctx)
+	if carried.minFrame != 0 {
+		if err := c.session.AwaitFrame(ctx, carried.minFrame); err != nil {
+			return nil, err
+		}
+	}
+	return carried.ack, c.session.Before(ctx, class, query, carried.ack)
+}
+
+// plain returns an error for a plain reader's statement that asks for a position.
+func (c *Conn) plain(ctx context.Context) error {
+	if carriedBy(ctx).minFrame != 0 {
+		return fmt.Errorf("%w: WithMinFrame with mode=ro", ErrNoEngine)
+	}
+	return nil
 }
 
 // after is called behind every statement, with what it returned.

@@ -137,6 +137,7 @@ func (c *Connector) open(ctx context.Context, hold bool) (*engine.DB, string, er
 func (c *Connector) engineOptions() engine.Options {
 	return engine.Options{
 		Role:           engine.Role(c.config.Role),
+		ReplicaAcks:    c.config.ReplicaAcks,
 		WALLimitFrames: c.config.WALLimitFrames,
 		PageSize:       c.config.PageSize,
 		AutoVacuum:     cmp.Or(c.config.SQLite.Get("_auto_vacuum"), c.config.SQLite.Get("_vacuum")),

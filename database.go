@@ -96,6 +96,75 @@ func (d *Database) WriteSnapshot(ctx context.Context, w io.Writer) (FrameNo, err
 	return position, hideBadConn(err)
 }
 
+// Replicate applies a log, or the log of a live [Batch], to a replica. Readers are never
+// blocked by it, and see all of it or nothing. A log that ends at or before the replica's
+// position changes nothing; a snapshot replaces everything.
+//
+// Log and result are verified before anything is touched: a bad log leaves the replica as
+// it was, serving its readers, with an error that matches ErrGap, ErrChecksum, ErrForeign
+// or ErrFormat and tells both sides. ErrDiverged means that somebody else wrote to the
+// replica, which takes only a snapshot then. It returns ErrRole on a primary, SQLite's
+// ErrBusy while another program holds the write lock, and ErrClosed or ErrPoisoned when it
+// is too late. The log is not closed. See [engine.DB.Replicate] for more.
+func (d *Database) Replicate(ctx context.Context, log *Log) error {
+	db, err := d.db(ctx)
+	if err != nil {
+		return err
+	}
+	return hideBadConn(db.Replicate(ctx, log))
+}
+
+// Position is the position of the last commit, or of the last log on a replica, with the
+// checksum of the whole database there: what Frames of the primary goes on from. On a
+// primary the checksum is 0 as long as nothing was saved.
+func (d *Database) Position(ctx context.Context) (Position, error) {
+	db, err := d.db(ctx)
+	if err != nil {
+		return Position{}, err
+	}
+	position, err := db.Position(ctx)
+	return position, hideBadConn(err)
+}
+
+// Frames opens a live stream of the transactions that are committed after a position, that
+// of a replica or the End of a log; the zero position stands for now. Several may be open,
+// each with acknowledgements of its own. The caller closes it.
+//
+// It returns ErrGap for a position that this primary never had, ErrChecksum when it had
+// another content there, ErrLagged when it is older than what the WAL holds: take the logs
+// from there first. ErrRole on a replica. See [engine.DB.Frames] for more.
+func (d *Database) Frames(ctx context.Context, after Position) (*Frames, error) {
+	db, err := d.db(ctx)
+	if err != nil {
+		return nil, err
+	}
+	frames, err := db.Frames(ctx, after)
+	return frames, hideBadConn(err)
+}
+
+// Promote makes a replica the primary, in place and durably: every open pool takes writes
+// from now on, and positions continue. On a primary it does nothing. See
+// [engine.DB.Promote] for the errors and what they leave.
+func (d *Database) Promote(ctx context.Context) error {
+	db, err := d.db(ctx)
+	if err != nil {
+		return err
+	}
+	return hideBadConn(db.Promote(ctx))
+}
+
+// Demote makes a primary a replica, in place and durably: every open pool refuses writes
+// with ErrReadOnly from now on. It waits for the write in progress and for a Checkpoint,
+// and fails with ErrUnsaved while a commit is not saved. On a replica it does nothing. See
+// [engine.DB.Demote] for the errors and what they leave.
+func (d *Database) Demote(ctx context.Context) error {
+	db, err := d.db(ctx)
+	if err != nil {
+		return err
+	}
+	return hideBadConn(db.Demote(ctx))
+}
+
 // Stats tells positions, pending acks and what is unsaved. It is zero when the database
 // is closed.
 func (d *Database) Stats() Stats {

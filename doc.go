@@ -92,8 +92,9 @@
 //
 // Parameters of this package:
 //
-//   - _role: what the database is opened as. primary takes writes and is the default; replica is
-//     not served by this version ([ErrRole]).
+//   - _role: what a new database is: primary (default) takes writes, replica takes logs and serves
+//     reads. Later the database itself knows; a value that contradicts it is [ErrRole], so that an
+//     old primary that was demoted cannot come back as one by its DSN.
 //   - _wal_limit_frames: the length of the WAL, in frames, from which it is moved into the
 //     database file. 100 to 1000000000, default 4000 (16 MB with pages of 4096 bytes). It takes
 //     the place of PRAGMA wal_autocheckpoint.
@@ -101,6 +102,8 @@
 //     Default is SQLite's, 4096. An existing file keeps its own.
 //   - _lock_timeout: how long to wait for another process that has the database open, before
 //     [ErrInUse]: a Go duration such as 2s, or milliseconds; 0 to 24h, default 0.
+//   - _replica_acks: how many live streams must acknowledge a position before acks up to it resolve
+//     without a save. 1 to 64, default 1.
 //
 // Parameters of go-sqlite3 that have another default or meaning here:
 //

@@ -40,8 +40,8 @@ var (
 	ErrPoisoned = engine.ErrPoisoned
 	// ErrFenced is returned when another primary has continued the saved history.
 	ErrFenced = engine.ErrFenced
-	// ErrReadOnly is returned for a write in a read-only transaction. It also matches
-	// sqlite3.Error by errors.As.
+	// ErrReadOnly is returned for a write in a read-only transaction or on a replica. It
+	// also matches sqlite3.Error by errors.As.
 	ErrReadOnly = engine.ErrReadOnly
 	// ErrRefused is returned for a statement that would break the capture of commits. It
 	// comes as a *RefusedError and also matches sqlite3.Error.
@@ -57,7 +57,7 @@ var (
 	// ErrAckUnused is returned by an ack under whose context no statement ever ran.
 	ErrAckUnused = engine.ErrAckUnused
 	// ErrUnsaved is returned by Close when commits are not saved, where something was
-	// saved before.
+	// saved before, and by Demote.
 	ErrUnsaved = engine.ErrUnsaved
 	// ErrEmpty is returned when a snapshot is asked of an empty database.
 	ErrEmpty = engine.ErrEmpty
@@ -66,6 +66,20 @@ var (
 	// ErrSavePanic is returned when a save function panicked. It comes as a
 	// *SavePanicError.
 	ErrSavePanic = engine.ErrSavePanic
+
+	// ErrDiverged is returned by Replicate when somebody else has written to the replica.
+	ErrDiverged = engine.ErrDiverged
+	// ErrForeign is returned by Replicate for a log of another database. It comes as a
+	// *ForeignError, and matches ErrChecksum too.
+	ErrForeign = engine.ErrForeign
+	// ErrStale is returned when a read under WithMinFrame needs a position that was not
+	// reached before its context ended. It comes as a *StaleError.
+	ErrStale = engine.ErrStale
+	// ErrLagged is returned by a live stream whose next frames have left the WAL.
+	ErrLagged = engine.ErrLagged
+	// ErrUndelivered is returned when a position is acknowledged that the stream has not
+	// delivered.
+	ErrUndelivered = engine.ErrUndelivered
 
 	// ErrFormat is returned for a log or snapshot that is damaged or not one at all.
 	ErrFormat = translog.ErrFormat
@@ -94,6 +108,16 @@ type (
 	RefusedError = engine.RefusedError
 	// SavePanicError carries what a save function panicked with.
 	SavePanicError = engine.SavePanicError
+	// ForeignError tells the histories that do not match.
+	ForeignError = engine.ForeignError
+	// StaleError tells how far the database is that a read waited for.
+	StaleError = engine.StaleError
+	// GapError tells the position in hand and the one that a log continues.
+	GapError = translog.GapError
+	// ChecksumError tells the checksum in hand and the one that a log demands.
+	ChecksumError = translog.ChecksumError
+	// FormatError tells what is wrong with a log.
+	FormatError = translog.FormatError
 	// TakenError tells which log stands in the place of the offered one.
 	TakenError = translog.TakenError
 	// ParamError names a DSN parameter and what it takes.

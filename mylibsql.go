@@ -25,6 +25,10 @@ type (
 	FrameNo = translog.FrameNo
 	// Position is a FrameNo with the checksum of the whole database there.
 	Position = translog.Position
+	// Batch is one committed transaction as a live stream delivers it.
+	Batch = translog.Batch
+	// Frames is a live stream of committed transactions.
+	Frames = engine.Frames
 	// Ack resolves when the writes under its context are saved.
 	Ack = engine.Ack
 	// Stats is what an operator wants to know of an open database.
@@ -87,23 +91,43 @@ func Init(ctx context.Context, dataSourceName string, fill func(context.Context,
 // snapshot's end are skipped.
 //
 // It returns fs.ErrExist when the file is there, ErrGap, ErrChecksum or ErrFormat for
-// logs that do not fit. After an error nothing is left of the file.
+// logs that do not fit, and ErrRole for a DSN that asks for another role. After an error
+// nothing is left of the file.
 func OpenPrimary(ctx context.Context, dataSourceName string, snapshot *Snapshot, logs ...*Log) (
 	*sql.DB, error,
 ) {
+	return openRestored(ctx, engine.RolePrimary, dataSourceName, snapshot, logs)
+}
+
+// OpenReplica makes a database from a snapshot and the logs that continue it, and opens it
+// as a replica: it serves reads, and takes what follows the last of them by
+// [Database.Replicate]. Otherwise it is as OpenPrimary.
+func OpenReplica(ctx context.Context, dataSourceName string, snapshot *Snapshot, logs ...*Log) (
+	*sql.DB, error,
+) {
+	return openRestored(ctx, engine.RoleReplica, dataSourceName, snapshot, logs)
+}
+
+func openRestored(
+	ctx context.Context, role engine.Role, dataSourceName string, snapshot *Snapshot, logs []*Log,
+) (*sql.DB, error) {
 	connector, err := newDatabase(dataSourceName)
 	if err != nil {
 		return nil, err
 	}
 	if connector.config.Memory {
-		return nil, errors.New("mylibsql: OpenPrimary needs a file, not an in-memory database")
+		return nil, fmt.Errorf("mylibsql: a %s from a snapshot needs a file on disk", role)
+	}
+	if asked := engine.Role(connector.config.Role); asked != "" && asked != role {
+		return nil, fmt.Errorf("%w: _role=%s, opened as a %s", ErrRole, asked, role)
 	}
 	path := connector.config.Path
 	end, err := snapshot.Restore(path, logs...)
 	if err != nil {
 		return nil, err
 	}
-	if err := engine.Seed(path, engine.RolePrimary, snapshot.PageSize(), end); err != nil {
+	err = engine.Seed(path, role, snapshot.PageSize(), end, historyOf(snapshot, logs))
+	if err != nil {
 		removeDatabase(connector)
 		return nil, err
 	}
@@ -114,6 +138,17 @@ func OpenPrimary(ctx context.Context, dataSourceName string, snapshot *Snapshot,
 		return nil, err
 	}
 	return db, nil
+}
+
+// historyOf is the NodeID of the newest log that has one.
+func historyOf(snapshot *Snapshot, logs []*Log) uint64 {
+	newest, id := snapshot.Last(), snapshot.NodeID()
+	for _, log := range logs {
+		if log.NodeID() != 0 && log.Last() >= newest {
+			newest, id = log.Last(), log.NodeID()
+		}
+	}
+	return id
 }
 
 // newDatabase parses the DSN of a database that must not exist.

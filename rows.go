@@ -72,7 +72,7 @@ func (c *Conn) settleRows(class engine.Class, ack *Ack, rows driver.Rows, err er
 
 // resetRows answers PRAGMA wal_checkpoint.
 func (c *Conn) resetRows(ctx context.Context) (driver.Rows, error) {
-	c.session.Ran(ackOf(ctx))
+	c.session.Ran(carriedBy(ctx).ack)
 	result, err := c.session.DB().Reset(ctx)
 	if err != nil {
 		return nil, hideBadConn(err)
@@ -86,7 +86,7 @@ func (c *Conn) resetRows(ctx context.Context) (driver.Rows, error) {
 
 // reset is resetRows for who does not want rows.
 func (c *Conn) reset(ctx context.Context) error {
-	c.session.Ran(ackOf(ctx))
+	c.session.Ran(carriedBy(ctx).ack)
 	_, err := c.session.DB().Reset(ctx)
 	return hideBadConn(err)
 }

@@ -70,8 +70,8 @@ func (c *Conn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx
 	if !options.ReadOnly && c.txLock != dsn.TxLockDeferred {
 		class, statement = engine.Write, "BEGIN IMMEDIATE"
 	}
-	ack := ackOf(ctx)
-	if err := c.before(ctx, class, statement, ack); err != nil {
+	ack, err := c.before(ctx, class, statement)
+	if err != nil {
 		return nil, err
 	}
 	if err := c.after(class, ack, c.runBegin(statement)); err != nil {
@@ -100,7 +100,7 @@ func (tx *Tx) Commit() error {
 		tx.finish()
 		return ErrTransactionEnded
 	}
-	if err := c.before(tx.ctx, engine.Control, "COMMIT", nil); err != nil {
+	if err := c.session.Before(tx.ctx, engine.Control, "COMMIT", nil); err != nil {
 		return err
 	}
 	err := c.commit.run(c.sqlite, "COMMIT")
@@ -121,7 +121,7 @@ func (tx *Tx) Rollback() error {
 	if ended {
 		return nil
 	}
-	if err := c.before(context.Background(), engine.Control, "ROLLBACK", nil); err != nil {
+	if err := c.session.Before(context.Background(), engine.Control, "ROLLBACK", nil); err != nil {
 		return err
 	}
 	return c.after(engine.Control, nil, c.rollback.run(c.sqlite, "ROLLBACK"))

@@ -27,6 +27,7 @@ const (
 	WALLimitFramesDefault = 4000
 	BusyTimeoutDefault    = 5 * time.Second // go-sqlite3's own
 	StmtCacheSizeDefault  = 64              // statements a connection; go-sqlite3's own is 0
+	ReplicaAcksDefault    = 1               // live streams
 )
 
 // The legal ranges, both ends included.
@@ -37,7 +38,9 @@ const (
 	PageSizeMax       = 65536
 	LockTimeoutMax    = 24 * time.Hour
 	BusyTimeoutMax    = (1<<31 - 1) * time.Millisecond // SQLite takes more for 0
-	StmtCacheSizeMax  = 65536                          // go-sqlite3 allocates it at once
+	ReplicaAcksMin    = 1
+	ReplicaAcksMax    = 64    // far more streams than anybody feeds from one primary
+	StmtCacheSizeMax  = 65536 // go-sqlite3 allocates it at once
 )
 
 // Config is a parsed data source name. It is a plain value: Parse fills it, after which
@@ -67,6 +70,9 @@ type Config struct {
 	// LockTimeout is how long to wait for another process that has the database open; 0
 	// not at all.
 	LockTimeout time.Duration
+	// ReplicaAcks is how many live streams must acknowledge a position before acks up to
+	// it resolve without a checkpoint.
+	ReplicaAcks int
 	// BusyTimeout is how long a write waits for its turn, in whole milliseconds; 0 not at
 	// all.
 	BusyTimeout time.Duration
@@ -87,4 +93,5 @@ type Config struct {
 	// Given by name, if only with the default value: what two pools must agree on.
 	walLimitGiven    bool
 	lockTimeoutGiven bool
+	replicaAcksGiven bool
 }

@@ -17,7 +17,7 @@ func TestParseReadsWhatIsGiven(t *testing.T) {
 	for _, row := range goodRows {
 		t.Run(row.dsn, func(t *testing.T) {
 			want := &dsn.Config{
-				WALLimitFrames: 4000, BusyTimeout: 5 * time.Second, TxLock: "immediate",
+				WALLimitFrames: 4000, ReplicaAcks: 1, BusyTimeout: 5 * time.Second, TxLock: "immediate",
 				StmtCacheSize: 64, SQLite: url.Values{},
 			}
 			row.want(want)
@@ -40,6 +40,7 @@ func requireSameFields(t *testing.T, want, got *dsn.Config) {
 	require.Equal(t, want.Mode, got.Mode)
 	require.Equal(t, want.Role, got.Role)
 	require.Equal(t, want.WALLimitFrames, got.WALLimitFrames)
+	require.Equal(t, want.ReplicaAcks, got.ReplicaAcks)
 	require.Equal(t, want.PageSize, got.PageSize)
 	require.Equal(t, want.LockTimeout, got.LockTimeout)
 	require.Equal(t, want.BusyTimeout, got.BusyTimeout)
@@ -170,7 +171,8 @@ func TestSameDatabaseSettings(t *testing.T) {
 	for _, row := range []struct{ a, b, name string }{
 		{"a.db", "a.db?_role=primary&_wal_limit_frames=500&_page_size=512&_lock_timeout=1s", ""},
 		{"a.db?_fk=1&_timeout=1", "a.db?_fk=0&_timeout=2&_txlock=deferred", ""},
-		{"a.db?_role=primary", "a.db?_role=replica", "_role"},
+		{"a.db?_role=primary", "a.db?_role=replica", ""}, // a role changes while it is open
+		{"a.db?_replica_acks=2", "a.db?_replica_acks=3", "_replica_acks"},
 		{"a.db?_role=primary", "a.db?_role=primary", ""},
 		{"a.db?_wal_limit_frames=4000", "a.db?_wal_limit_frames=5000", "_wal_limit_frames"},
 		{"a.db", "a.db?_wal_limit_frames=5000", ""},
@@ -219,9 +221,9 @@ func TestParametersAreDocumented(t *testing.T) {
 		requireSameFields(t, plain, c)
 	}
 	list := dsn.Parameters()
-	list[0].Name, list[5].Aliases[0] = "changed", "changed"
+	list[0].Name, list[6].Aliases[0] = "changed", "changed"
 	require.NotEqual(t, list, dsn.Parameters())
-	require.Equal(t, "_timeout", dsn.Parameters()[5].Aliases[0])
+	require.Equal(t, "_timeout", dsn.Parameters()[6].Aliases[0])
 }
 
 // Goal: no name makes Parse panic or returns a Config that does not mean the same again.

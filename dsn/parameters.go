@@ -67,6 +67,7 @@ const (
 	walLimitName      = "_wal_limit_frames"
 	pageSizeName      = "_page_size"
 	lockTimeoutName   = "_lock_timeout"
+	replicaAcksName   = "_replica_acks"
 	busyTimeoutName   = "_busy_timeout"
 	txLockName        = "_txlock"
 	stmtCacheSizeName = "_stmt_cache_size"
@@ -121,6 +122,16 @@ var ownDefinitions = []definition{
 		check: duration,
 		set: func(c *Config, v string) {
 			c.LockTimeout, c.lockTimeoutGiven = parsedDuration(v), true
+		},
+	},
+	{
+		Parameter: Parameter{
+			Name: replicaAcksName, Default: "1", Takes: "1 to 64 live streams", Ours: true,
+			Doc: "How many live streams must acknowledge a position before acks up to it resolve.",
+		},
+		check: integer(ReplicaAcksMin, ReplicaAcksMax),
+		set: func(c *Config, v string) {
+			c.ReplicaAcks, c.replicaAcksGiven = int(number(v)), true
 		},
 	},
 }

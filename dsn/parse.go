@@ -25,6 +25,7 @@ func Parse(name string) (*Config, error) {
 	c := &Config{
 		Path:           location.path,
 		WALLimitFrames: WALLimitFramesDefault,
+		ReplicaAcks:    ReplicaAcksDefault,
 		BusyTimeout:    BusyTimeoutDefault,
 		StmtCacheSize:  StmtCacheSizeDefault,
 		SQLite:         make(url.Values),

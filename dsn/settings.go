@@ -4,18 +4,18 @@ import "strconv"
 
 // SameDatabaseSettings returns a *ParamError when two pools that open the same database
 // ask for different things: a is what the database is open with, b what came second.
-// Compared are the settings of a database rather than of a connection (_role,
-// _wal_limit_frames, _page_size and _lock_timeout), each where both name it, or differ
-// from the default in a changed Config.
+// Compared are the settings of a database rather than of a connection (_wal_limit_frames,
+// _page_size, _lock_timeout and _replica_acks), each where both name it, or differ from the
+// default in a changed Config. _role is not among them: it changes while a database is open.
 func SameDatabaseSettings(a, b *Config) error {
 	settings := []struct {
 		name   string
 		inA, b string // "" where it is not given
 	}{
-		{roleName, string(a.Role), string(b.Role)},
 		{walLimitName, a.givenWALLimit(), b.givenWALLimit()},
 		{pageSizeName, a.givenPageSize(), b.givenPageSize()},
 		{lockTimeoutName, a.givenLockTimeout(), b.givenLockTimeout()},
+		{replicaAcksName, a.givenReplicaAcks(), b.givenReplicaAcks()},
 	}
 	for _, s := range settings {
 		if s.inA != "" && s.b != "" && s.inA != s.b {
@@ -44,4 +44,11 @@ func (c *Config) givenLockTimeout() string {
 		return ""
 	}
 	return c.LockTimeout.String()
+}
+
+func (c *Config) givenReplicaAcks() string {
+	if !c.replicaAcksGiven && c.ReplicaAcks == ReplicaAcksDefault {
+		return ""
+	}
+	return strconv.Itoa(c.ReplicaAcks)
 }

@@ -88,6 +88,8 @@ func (c *Config) ownValues() url.Values {
 		c.walLimitGiven || c.WALLimitFrames != WALLimitFramesDefault)
 	set(pageSizeName, strconv.Itoa(c.PageSize), c.PageSize != 0)
 	set(lockTimeoutName, c.LockTimeout.String(), c.lockTimeoutGiven || c.LockTimeout != 0)
+	set(replicaAcksName, strconv.Itoa(c.ReplicaAcks),
+		c.replicaAcksGiven || c.ReplicaAcks != ReplicaAcksDefault)
 	set(busyTimeoutName, strconv.FormatInt(c.BusyTimeout.Milliseconds(), 10),
 		c.BusyTimeout != BusyTimeoutDefault)
 	set(txLockName, c.TxLock, c.TxLock != txLock)

@@ -80,6 +80,7 @@ var goodRows = []goodRow{
 	{"a.db?_page_size=512", with(func(c *dsn.Config) { c.PageSize = 512 })},
 	{"a.db?_page_size=65536", with(func(c *dsn.Config) { c.PageSize = 65536 })},
 	{"a.db?_lock_timeout=2s", with(func(c *dsn.Config) { c.LockTimeout = 2 * time.Second })},
+	{"a.db?_replica_acks=2", with(func(c *dsn.Config) { c.ReplicaAcks = 2 })},
 	{"a.db?_lock_timeout=1500",
 		with(func(c *dsn.Config) { c.LockTimeout = 1500 * time.Millisecond })},
 

@@ -185,33 +185,3 @@ func (a *Ack) targetOf(db *DB) *target {
 	a.more = append(a.more, target{db: db})
 	return &a.more[len(a.more)-1]
 }
-
-// ackCount counts acks that wait for a save, in two groups: those that the save under way
-// covers, and those that came after its position.
-type ackCount struct {
-	limit          translog.FrameNo // position of the save under way
-	covered, after int
-}
-
-func (c *ackCount) offered(limit translog.FrameNo) {
-	c.limit, c.covered, c.after = limit, c.covered+c.after, 0
-}
-
-func (c *ackCount) saved() { c.covered = 0 }
-
-// countPending moves an ack from one position to a later one.
-func (db *DB) countPending(from, to translog.FrameNo) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if to <= db.saved.FrameNo {
-		return
-	}
-	c := &db.pendingAcks
-	switch {
-	case from > c.limit && from > db.saved.FrameNo:
-		return
-	case from > db.saved.FrameNo:
-		c.covered--
-	}
-	c.after++
-}

@@ -69,8 +69,11 @@ func (db *DB) prepareOffer(ctx context.Context) (*offer, error) {
 		return nil, err
 	}
 	defer db.sealing.Release(1)
-	if err := db.writable(); err != nil {
+	if err := db.usable(); err != nil {
 		return nil, err
+	}
+	if db.replica.Load() {
+		return nil, fmt.Errorf("%w: a replica makes no logs; Promote makes it the primary", ErrRole)
 	}
 	to, _, err := db.observeIndex()
 	if err != nil {
@@ -176,10 +179,15 @@ func (db *DB) settleOffer(ctx context.Context, o *offer, answer error) error {
 	if errors.As(answer, &taken) {
 		return errors.Join(db.settleTaken(o, taken, answer), closeErr)
 	}
-	if answer != nil {
+	var gap *translog.GapError
+	if errors.As(answer, &gap) && db.isInherited(o) {
+		db.continueFrom(gap.Have)
+	} else if answer != nil {
 		if _, full := db.offerLimit(); !full && !db.everSaved() {
 			db.startOver()
 		}
+	}
+	if answer != nil {
 		return errors.Join(answer, closeErr)
 	}
 	return errors.Join(db.confirm(o.end, o.observed), closeErr)
@@ -218,6 +226,26 @@ func (db *DB) settleTaken(o *offer, taken *translog.TakenError, answer error) er
 	return nil
 }
 
+// isInherited reports whether an offer is the first one after a promotion: it continues
+// what this database took as a replica, which the store may not have.
+func (db *DB) isInherited(o *offer) bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.inherited != 0 && o.log.Follows().FrameNo == db.inherited
+}
+
+// continueFrom makes the next log a snapshot that continues the store's end, which is
+// before what this database took as a replica.
+func (db *DB) continueFrom(end translog.Position) {
+	db.mu.Lock()
+	db.saved, db.inherited, db.mustSnapshot = end, 0, true
+	db.mu.Unlock()
+	db.startOver()
+	if err := db.writeRecord(false); err != nil {
+		db.log.Warn("state not written", "path", db.path, "error", err)
+	}
+}
+
 // wasOffered reports whether a log that ends there was offered from here.
 func (db *DB) wasOffered(end translog.Position) bool {
 	db.mu.Lock()
@@ -235,7 +263,6 @@ func (db *DB) isClosed() bool {
 // be lost, and this machine too, the store tells by the log's end that it was ours.
 func (db *DB) noteOffer(end translog.Position) error {
 	db.mu.Lock()
-	db.pendingAcks.offered(end.FrameNo)
 	before := db.offered
 	if !slices.Contains(before, end) {
 		// Far past the bound, which takes histories that start over again and again for

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -21,6 +22,7 @@ func (db *DB) close() error {
 	_ = db.sealing.Acquire(context.Background(), 1) // whoever has it ends soon
 	err := db.settleBeforeClose()
 	unsaved := db.everSaved() && db.lastSeen() > db.Saved().FrameNo
+	db.endStreams(io.EOF)
 	db.mu.Lock()
 	db.closed = true
 	db.mu.Unlock()
@@ -45,8 +47,11 @@ const closeBusyTimeout = "PRAGMA busy_timeout = 200"
 // a reset does. SQLite removes the WAL when its last connection closes, which is ours unless
 // a foreign one is open. While a foreign writer is busy the WAL stays as it is.
 func (db *DB) settleBeforeClose() error {
-	if db.options.Temporary || db.writable() != nil {
+	if db.options.Temporary || db.usable() != nil {
 		return nil
+	}
+	if db.replica.Load() {
+		return db.settleReplica()
 	}
 	if err := db.writer.exec(closeBusyTimeout); err != nil {
 		return err

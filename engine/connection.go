@@ -28,7 +28,8 @@ type connection struct {
 
 func openConnection(path string) (*connection, error) {
 	uri := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	uri.RawQuery = fmt.Sprintf("mode=rw&_busy_timeout=%d", ownBusyTimeoutMs)
+	uri.RawQuery = fmt.Sprintf("mode=rw&_busy_timeout=%d&_stmt_cache_size=8",
+		ownBusyTimeoutMs)
 	opened := &connection{}
 	d := &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) (err error) {
 		opened.handle, err = sqlite.Attach(c, false)
@@ -121,9 +122,10 @@ func (c *connection) checkpoint(mode string) (complete bool, err error) {
 	return busy == 0 && frames == copied, nil
 }
 
-// openWAL opens the -wal file. SQLite takes no locks on it, so closing it is harmless.
+// openWAL opens the -wal file, for writing too: a replica appends to it. SQLite takes no
+// locks on it, so closing it is harmless.
 func openWAL(path string) (*os.File, error) {
-	file, err := os.Open(path + "-wal")
+	file, err := os.OpenFile(path+"-wal", os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("engine: open WAL: %w", err)
 	}

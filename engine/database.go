@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"container/list"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,16 +45,27 @@ type DB struct {
 
 	committed atomic.Uint64 // last.position, written under mu
 	failed    atomic.Bool   // failure is set
+	replica   atomic.Bool   // the role; written under gate, sealing and mu
 	sealsAll  atomic.Bool   // who has sealing reads the whole database
 
 	mu                sync.Mutex // guards what follows; held for moments only
 	last              point      // the last commit seen
 	saved             translog.Position
+	acknowledged      translog.FrameNo    // through live streams
 	offered           []translog.Position // ends of logs whose save has an unknown outcome
+	historyID         uint64              // NodeID of the logs, 0 for a replica that has none yet
+	guardedFrom       translog.FrameNo    // the database file holds nothing after it
+	inherited         translog.FrameNo    // position of a promotion, until the first save
+	mustSnapshot      bool                // the next log must be one, also after a reopen
+	published         uint32              // of a replica: number of the last commit that we made
+	diverged          bool                // of a replica: somebody else wrote to it
+	intent            *anchor             // of a replica: what is being applied
 	failure           error               // set once: why nothing will be saved any more
 	closed            bool                // the wal-index must not be read any more
 	unsavedSince      time.Time           // of the oldest unsaved commit; zero when all is saved
-	waiters           *list.List          // of waiter
+	waiters           waitList            // for positions to be saved or acknowledged
+	readers           waitList            // for positions to be committed or applied
+	streams           []*Frames           // open live streams
 	pendingAcks       ackCount
 	walLimit          uint32 // Options.WALLimitFrames
 	resetFrame        uint32 // WAL frame at the last attempt to reset
@@ -81,8 +91,10 @@ func (db *DB) failLocked(failure error) error {
 	if db.failure == nil {
 		db.failure = failure
 		db.failed.Store(true)
-		released := db.takeWaitersLocked(^translog.FrameNo(0))
+		released := append(db.waiters.take(^translog.FrameNo(0)),
+			db.readers.take(^translog.FrameNo(0))...)
 		db.background.Go(func() { fireAll(released, failure) })
+		db.wakeStreamsLocked()
 		if !errors.Is(failure, ErrClosed) {
 			db.log.Error("database takes no more writes", "path", db.path, "error", failure)
 		}
@@ -96,8 +108,20 @@ func (db *DB) fail(failure error) error {
 	return db.failLocked(failure)
 }
 
+// errReplica refuses a write on a replica.
+var errReplica error = &readOnlyError{"the database is a replica: " +
+	"write to its primary, or make this one the primary with Promote"}
+
 // writable is nil while the database takes writes.
 func (db *DB) writable() error {
+	if db.replica.Load() {
+		return errReplica
+	}
+	return db.usable()
+}
+
+// usable is nil unless the database has failed or is closed.
+func (db *DB) usable() error {
 	if !db.failed.Load() {
 		return nil
 	}

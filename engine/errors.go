@@ -17,7 +17,7 @@ var (
 	// replica. It comes as an *InUseError.
 	ErrInUse = errors.New("engine: database is in use by another process")
 	// ErrRole is returned when the role asked for contradicts the role that the database
-	// has, or is not one that this version serves.
+	// has, and by what only the other role can do: Promote and Demote change it.
 	ErrRole = errors.New("engine: wrong role")
 	// ErrState is returned when the state file in the sidecar folder is damaged, or was
 	// lost: the outbox is there and the state is not.
@@ -72,8 +72,9 @@ var (
 	// ErrAckUnused is returned by an ack under whose context no statement ever ran.
 	ErrAckUnused = errors.New("engine: no statement ran under the ack's context")
 	// ErrUnsaved is returned by Close when commits are not saved, where something was
-	// saved before. They are kept and offered after the next open.
-	ErrUnsaved = errors.New("engine: closed with unsaved commits")
+	// saved before: they are kept and offered after the next open. And by Demote, which
+	// changes nothing then.
+	ErrUnsaved = errors.New("engine: unsaved commits")
 	// ErrEmpty is returned when a snapshot is asked of a database to which nothing was
 	// ever committed.
 	ErrEmpty = errors.New("engine: database is empty")
@@ -84,6 +85,65 @@ var (
 	// *SavePanicError.
 	ErrSavePanic = errors.New("engine: save function panicked")
 )
+
+// Errors of replicas and live streams.
+var (
+	// ErrDiverged is returned by Replicate when somebody else has written to the replica:
+	// it is not what its position says. A snapshot makes it a replica again.
+	ErrDiverged = errors.New("engine: replica was written to by somebody else")
+	// ErrForeign is returned by Replicate for a log or snapshot of another database. It
+	// comes as a *ForeignError.
+	ErrForeign = errors.New("engine: log belongs to another database")
+	// ErrStale is returned when a read needs a position that the database has not reached
+	// before its context ended. It comes as a *StaleError.
+	ErrStale = errors.New("engine: position is not reached yet")
+	// ErrLagged is returned by a live stream that cannot go on from its position any more:
+	// the frames after it have left the WAL. Take the logs from there, then open another
+	// stream.
+	ErrLagged = errors.New("engine: frames have left the WAL")
+	// ErrUndelivered is returned by Frames.AckReplicated for a position that the stream
+	// has not delivered.
+	ErrUndelivered = errors.New("engine: position was not delivered by this stream")
+)
+
+// ForeignError tells the histories that do not match, by the NodeID of their logs. It
+// matches ErrForeign, and translog.ErrChecksum as every log of another lineage does.
+type ForeignError struct {
+	Have, Got uint64
+}
+
+// Error names both.
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("engine: log belongs to the database %016x, the replica to %016x",
+		e.Got, e.Have)
+}
+
+// Is makes the error match ErrForeign and translog.ErrChecksum.
+func (e *ForeignError) Is(target error) bool {
+	return target == ErrForeign || target == translog.ErrChecksum
+}
+
+// StaleError tells how far a database is that a read waited for. It matches ErrStale, and
+// the context's error that it wraps.
+type StaleError struct {
+	Have, Want translog.FrameNo
+	Err        error // of the context; nil inside a transaction that began too early
+}
+
+// Error names both positions.
+func (e *StaleError) Error() string {
+	text := fmt.Sprintf("engine: database is at %d, read wants %d", e.Have, e.Want)
+	if e.Err != nil {
+		return text + ": " + e.Err.Error()
+	}
+	return text + ": the transaction began before it"
+}
+
+// Is makes the error match ErrStale.
+func (e *StaleError) Is(target error) bool { return target == ErrStale }
+
+// Unwrap gives the context's error.
+func (e *StaleError) Unwrap() error { return e.Err }
 
 // InUseError tells which process has the database open. It matches ErrInUse.
 type InUseError struct {

@@ -64,6 +64,13 @@ func (g gate) wait(ctx context.Context, timeout time.Duration) error {
 	return busyError()
 }
 
+// acquire takes the gate for whoever is not a writer, as soon as it is free.
+func (g gate) acquire(ctx context.Context) error {
+	g.queued.Add(1)
+	defer g.queued.Add(-1)
+	return g.semaphore.Acquire(ctx, 1)
+}
+
 // tryEnter is for resets.
 func (g gate) tryEnter() bool { return g.semaphore.TryAcquire(1) }
 

@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -25,9 +24,6 @@ func open(ctx context.Context, path string, info fs.FileInfo, created bool, opti
 	if version, number, _ := sqlite3.Version(); number < oldestSQLite {
 		return nil, fmt.Errorf("%w: linked with %s", ErrVersion, version)
 	}
-	if options.Role != RolePrimary {
-		return nil, fmt.Errorf("%w: %q is not served by this version", ErrRole, options.Role)
-	}
 	resolved, err := resolve(path)
 	if err != nil {
 		return nil, err
@@ -36,7 +32,7 @@ func open(ctx context.Context, path string, info fs.FileInfo, created bool, opti
 		path: resolved, fileInfo: info, options: options, log: options.Logger,
 		gate:          newGate(),
 		checkpointing: semaphore.NewWeighted(1), sealing: semaphore.NewWeighted(1),
-		waiters: list.New(), walLimit: uint32(options.WALLimitFrames),
+		walLimit: uint32(options.WALLimitFrames),
 	}
 	var fresh bool
 	db.sidecar, fresh, err = openSidecar(resolved, info.Mode())
@@ -63,9 +59,10 @@ func (db *DB) start(empty bool) error {
 	if err != nil {
 		return err
 	}
-	if found && old.Role != db.options.Role {
-		return fmt.Errorf("%w: the database is a %s", ErrRole, old.Role)
+	if err := db.takeRole(old.Role, found, empty); err != nil {
+		return err
 	}
+	db.historyID = old.HistoryID
 	if err := db.openConnections(empty); err != nil {
 		return err
 	}
@@ -75,17 +72,27 @@ func (db *DB) start(empty bool) error {
 	if err != nil {
 		return err
 	}
-	if found {
+	switch {
+	case found && db.replica.Load():
+		err = db.resumeReplica(old, state)
+	case found:
 		// A crash may have come between the state and its outbox.
 		if err = db.sidecar.makeOutbox(); err == nil {
 			err = db.resume(old, state)
 		}
-	} else {
+	case db.replica.Load():
+		db.adopt(state, empty)
+		err = db.scanReplica(state)
+	default:
 		db.adopt(state, empty)
 	}
 	if err != nil {
 		return err
 	}
+	if db.historyID == 0 && !db.replica.Load() {
+		db.historyID = newHistoryID()
+	}
+	db.guardedFrom = db.last.position
 	if err := db.writeRecord(true); err != nil {
 		return err
 	}
@@ -129,6 +136,9 @@ func (db *DB) openConnections(empty bool) (err error) {
 	}
 	if err := db.guard.beginRead(); err != nil {
 		return err
+	}
+	if db.replica.Load() { // it has nothing to guard, and only needs the wal-index
+		defer func() { err = errors.Join(err, db.guard.endRead()) }()
 	}
 	pageSize, err := db.guard.integer("PRAGMA page_size")
 	if err != nil {

@@ -14,7 +14,7 @@ type Role string
 // The roles.
 const (
 	RolePrimary Role = "primary" // takes writes
-	RoleReplica Role = "replica" // takes logs; not served by this version: ErrRole
+	RoleReplica Role = "replica" // takes logs and serves reads
 )
 
 // walLimitFramesDefault is when the WAL is reset, unless told otherwise.
@@ -23,13 +23,14 @@ const walLimitFramesDefault = 4000
 // Options are settings of the database, not of a connection: every pool that opens the
 // same file must agree on them. Zero values mean the default.
 type Options struct {
-	Role           Role
+	Role           Role          // "" for what the database was last; a new one is a primary
 	WALLimitFrames int           // the WAL is reset once it holds this many frames
 	PageSize       int           // bytes; new files only; 0 for SQLite's default
 	AutoVacuum     string        // none, full or incremental; new files only
 	LockTimeout    time.Duration // how long to wait for another process to let go
 	MustExist      bool          // fail rather than create the file
 	Temporary      bool          // remove the file and its folder at the last close
+	ReplicaAcks    int           // how many live streams must acknowledge a position, default 1
 	Logger         *slog.Logger  // nil: slog.Default()
 
 	// Agree is asked whether another pool may join the database: it gets the Settings
@@ -39,11 +40,11 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Role == "" {
-		o.Role = RolePrimary
-	}
 	if o.WALLimitFrames == 0 {
 		o.WALLimitFrames = walLimitFramesDefault
+	}
+	if o.ReplicaAcks == 0 {
+		o.ReplicaAcks = 1
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -51,12 +52,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// agree returns an error that matches ErrRole or ErrSettings when other may not join a
-// database that was opened with o.
+// agree returns an error that matches ErrSettings when other may not join a database that
+// was opened with o.
 func (o Options) agree(other Options) error {
-	if o.Role != other.Role {
-		return fmt.Errorf("%w: the database is open as a %s", ErrRole, o.Role)
-	}
 	if o.Agree == nil || other.Settings == nil || o.Settings == nil {
 		return nil
 	}

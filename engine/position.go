@@ -11,10 +11,30 @@ import (
 )
 
 // generation is one life of the WAL: from a restart to the next, under one salt. Frame k
-// of it has the position base+k.
+// of it has the position base+k-after. Frames up to after may be those of a replica, which
+// are fewer than the positions that they stand for.
 type generation struct {
-	base translog.FrameNo
-	salt [2]uint32
+	base  translog.FrameNo
+	after uint32
+	salt  [2]uint32
+}
+
+// positionOf is the position of a frame behind after.
+func (g generation) positionOf(frame uint32) translog.FrameNo {
+	return g.base + translog.FrameNo(frame-g.after)
+}
+
+// frameOf is the frame of a position, where the frames before after are known to be
+// commits of a primary too; false for a position that is not in this life of the WAL.
+func (g generation) frameOf(position translog.FrameNo) (frame uint32, ok bool) {
+	if position >= g.base {
+		return g.after + uint32(position-g.base), true
+	}
+	back := g.base - position
+	if back > translog.FrameNo(g.after) {
+		return 0, false
+	}
+	return g.after - uint32(back), true
 }
 
 // point is a committed position, with its place in the WAL.
@@ -98,6 +118,10 @@ func (db *DB) readThroughSQLite() error {
 
 // advanceLocked moves the committed position to what the header says.
 func (db *DB) advanceLocked(s sqlite.State) (news, error) {
+	if db.replica.Load() {
+		db.followLocked(s)
+		return news{}, nil
+	}
 	known := &db.last
 	if s.Salt == known.salt && s.MaxFrame == known.frame {
 		return news{}, nil
@@ -120,8 +144,10 @@ func (db *DB) advanceLocked(s sqlite.State) (news, error) {
 	known.frame = s.MaxFrame
 	known.checksum = s.Checksum
 	known.pages = s.PageCount
-	known.position = known.base + translog.FrameNo(s.MaxFrame)
+	known.position = known.positionOf(s.MaxFrame)
 	db.committed.Store(uint64(known.position))
+	db.wakeStreamsLocked()
+	fireAll(db.readers.take(known.position), nil) // they only send to a channel
 	if db.unsavedSince.IsZero() {
 		db.unsavedSince = time.Now()
 	}
@@ -162,7 +188,7 @@ func (db *DB) savedState(frame translog.FrameNo) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	switch {
-	case frame <= db.saved.FrameNo:
+	case frame <= db.resolvedLocked():
 		return nil
 	case db.failure != nil:
 		return db.failure
@@ -175,13 +201,14 @@ func (db *DB) savedState(frame translog.FrameNo) error {
 func (db *DB) moveSaved(to translog.Position, observed time.Time) {
 	db.mu.Lock()
 	db.saved = to
-	db.pendingAcks.saved()
+	db.inherited, db.mustSnapshot = 0, false
+	db.pendingAcks.resolve(to.FrameNo)
 	if db.last.position <= to.FrameNo {
 		db.unsavedSince = time.Time{}
 	} else {
 		db.unsavedSince = observed
 	}
-	released := db.takeWaitersLocked(to.FrameNo)
+	released := db.waiters.take(to.FrameNo)
 	db.mu.Unlock()
 	fireAll(released, nil)
 }

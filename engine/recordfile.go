@@ -22,18 +22,25 @@ func (db *DB) nextRecord() record {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	next := record{
-		Role:     db.options.Role,
+		Role:     db.Role(),
 		PageSize: db.pageSize,
 		Saved:    db.saved,
 		Offered:  append([]translog.Position(nil), db.offered...),
-		Anchor: anchor{
-			Position: db.last.position, Salt: db.last.salt,
-			Frame: db.last.frame, Checksum: db.last.checksum,
-		},
+		Anchor:   db.last.anchor(),
+		Snapshot: db.mustSnapshot, Inherited: db.inherited, Acknowledged: db.acknowledged,
+		HistoryID: db.historyID, Intent: db.intent,
+	}
+	if db.saved.FrameNo == db.last.position {
+		next.Anchor.Content = db.saved.Checksum
 	}
 	next.File, next.FileHolds = db.record.File, db.record.FileHolds
 	db.restartUnrecorded = false
 	return next
+}
+
+// anchor ties the point's position to its frame.
+func (p point) anchor() anchor {
+	return anchor{Position: p.position, Salt: p.salt, Frame: p.frame, Checksum: p.checksum}
 }
 
 func (db *DB) writeRecordLocked(next record, sync bool) error {

@@ -23,14 +23,16 @@ func (db *DB) adopt(s sqlite.State, empty bool) {
 	if !empty {
 		base = 1
 	}
-	db.begin(base, s)
+	db.published = s.Change
+	db.begin(generation{base: base}, s)
 }
 
-// begin sets the position of a database whose WAL starts after base.
-func (db *DB) begin(base translog.FrameNo, s sqlite.State) {
+// begin sets the position of a database whose WAL has a known position at one frame.
+func (db *DB) begin(g generation, s sqlite.State) {
+	g.salt = s.Salt
 	db.last = point{
-		generation: generation{base: base, salt: s.Salt},
-		position:   base + translog.FrameNo(s.MaxFrame),
+		generation: g,
+		position:   g.positionOf(s.MaxFrame),
 		frame:      s.MaxFrame,
 		checksum:   s.Checksum,
 		pages:      s.PageCount,
@@ -46,17 +48,20 @@ func (db *DB) begin(base translog.FrameNo, s sqlite.State) {
 func (db *DB) resume(r record, s sqlite.State) error {
 	db.record = r
 	db.saved = r.Saved
+	db.acknowledged = r.Acknowledged
+	db.inherited = r.Inherited
+	db.mustSnapshot = r.Snapshot
 	db.offered = r.Offered
-	base, ok := db.locate(r, s)
+	place, ok := db.locate(r, s)
 	if !ok {
-		if have, known := db.remains(r, s); known && have < r.Saved.FrameNo {
-			return &BehindError{Have: have, Saved: r.Saved.FrameNo}
+		if have, known := db.remains(r, s); known && have < r.vouchedFor() {
+			return &BehindError{Have: have, Saved: r.vouchedFor()}
 		}
 		return db.jump(s)
 	}
-	db.begin(base, s)
-	if db.last.position < r.Saved.FrameNo {
-		return &BehindError{Have: db.last.position, Saved: r.Saved.FrameNo}
+	db.begin(place, s)
+	if db.last.position < r.vouchedFor() {
+		return &BehindError{Have: db.last.position, Saved: r.vouchedFor()}
 	}
 	if r.Saved.IsZero() {
 		return db.dropOutbox()
@@ -66,25 +71,25 @@ func (db *DB) resume(r record, s sqlite.State) error {
 
 // jump starts a history over at a position that was never used.
 func (db *DB) jump(s sqlite.State) error {
-	base := max(db.record.Anchor.Position, db.saved.FrameNo) + historyJump
-	db.begin(base, s)
+	base := max(db.record.Anchor.Position, db.record.vouchedFor()) + historyJump
+	db.begin(generation{base: base}, s)
 	db.log.Warn("database was changed while it was closed: "+
 		"its history starts over with a snapshot", "path", db.path, "position", base)
 	return db.dropOutbox()
 }
 
-// locate finds the position before the first frame of the WAL. The record counts when the
+// locate finds a frame of the WAL whose position is known. The record counts when the
 // WAL holds the very frame that it names, or when there is another WAL or none and the
 // database file is still what it was.
-func (db *DB) locate(r record, s sqlite.State) (base translog.FrameNo, ok bool) {
+func (db *DB) locate(r record, s sqlite.State) (place generation, ok bool) {
 	a := r.Anchor
 	if a.Frame > 0 && s.Salt == a.Salt && s.MaxFrame >= a.Frame {
-		return a.Position - translog.FrameNo(a.Frame), db.hasFrame(a)
+		return generation{base: a.Position, after: a.Frame}, db.hasFrame(a)
 	}
 	if r.FileHolds != a.Position || a.Frame > 0 && s.Salt == a.Salt && s.MaxFrame > 0 {
-		return 0, false
+		return generation{}, false
 	}
-	return a.Position, db.isFile(r.File)
+	return generation{base: a.Position}, db.isFile(r.File)
 }
 
 // remains tells what is left of the history when the record does not count: the WAL that
@@ -93,8 +98,8 @@ func (db *DB) locate(r record, s sqlite.State) (base translog.FrameNo, ok bool) 
 func (db *DB) remains(r record, s sqlite.State) (have translog.FrameNo, known bool) {
 	a := r.Anchor
 	if a.Frame > 0 && s.Salt == a.Salt && s.MaxFrame > 0 {
-		have = a.Position - translog.FrameNo(a.Frame) + translog.FrameNo(s.MaxFrame)
-		return have, s.MaxFrame < a.Frame
+		missing := translog.FrameNo(a.Frame) - translog.FrameNo(min(s.MaxFrame, a.Frame))
+		return a.Position - min(missing, a.Position), missing > 0
 	}
 	return r.FileHolds, db.isFile(r.File)
 }
@@ -131,13 +136,13 @@ func (db *DB) resumeHistory(state sqlite.State) error {
 	}
 	s := &db.sealer
 	s.pending, s.end, s.salt = pending, end, state.Salt
-	if end.FrameNo < db.last.base || end.FrameNo > db.last.position {
+	sealedFrame, inWAL := db.last.frameOf(end.FrameNo)
+	if !inWAL || end.FrameNo > db.last.position || db.mustSnapshot {
 		db.log.Debug("unsaved commits are not in the WAL any more: the next log is a snapshot",
 			"path", db.path, "sealed", end, "position", db.last.position)
 		db.startOver()
 		return nil
 	}
-	sealedFrame := uint32(end.FrameNo - db.last.base)
 	if file := db.record.File; file != nil && !db.isFile(file) {
 		// A checkpoint that did not come to its end, or another file beside the same WAL.
 		if same, err := db.isSealed(end, sealedFrame, state); err != nil || !same {

@@ -52,7 +52,8 @@ func Acquire(ctx context.Context, path string, options Options) (*DB, error) {
 			return file.open(ctx, path, created, options)
 		case file.busy == nil:
 			defer registry.Unlock()
-			if err := file.db.options.agree(options); err != nil {
+			err := errors.Join(file.db.checkRole(options.Role), file.db.options.agree(options))
+			if err != nil {
 				return nil, err
 			}
 			file.holders++

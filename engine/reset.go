@@ -95,6 +95,7 @@ func (db *DB) presealForReset(ctx context.Context) error {
 	if err := db.fillOutbox(); err != nil {
 		return err
 	}
+	db.handOver(to)
 	return db.syncWAL() // most of it, so that little is left to flush inside
 }
 
@@ -127,7 +128,14 @@ type ResetResult struct {
 // takes no more writes. Safe for concurrent use.
 func (db *DB) Reset(ctx context.Context) (ResetResult, error) {
 	busy := true
-	if db.gate.tryEnter() {
+	switch {
+	case db.replica.Load():
+		complete, err := db.resetReplica(ctx)
+		if err != nil {
+			return ResetResult{}, err
+		}
+		busy = !complete
+	case db.gate.tryEnter():
 		complete, err := db.resetWithGate(ctx, 0)
 		db.gate.leave()
 		if err != nil && !errors.Is(err, errLater) {
@@ -161,7 +169,7 @@ func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
 	}
 	defer db.sealing.Release(1)
 	if err := db.writable(); err != nil {
-		return false, err
+		return false, err // also when it became a replica meanwhile
 	}
 	// Foreign writers stay out until the guard stands again.
 	timeout := fmt.Sprintf("PRAGMA busy_timeout = %d", patience.Milliseconds())
@@ -200,6 +208,7 @@ func (db *DB) makeDurable(ctx context.Context) error {
 	if err := db.fillOutbox(); err != nil {
 		return err
 	}
+	db.handOver(to)
 	return db.writeRecord(true)
 }
 
@@ -213,5 +222,8 @@ func (db *DB) moveGuard() (complete bool, err error) {
 	if beginErr := db.guard.beginRead(); beginErr != nil {
 		return false, db.fail(fmt.Errorf("%w: begin of the guard: %w", ErrPoisoned, beginErr))
 	}
+	db.mu.Lock()
+	db.guardedFrom = db.last.position
+	db.mu.Unlock()
 	return complete, err
 }

@@ -30,6 +30,7 @@ type sealer struct {
 	offering translog.FrameNo
 	keys     []uint64 // reused: page number and frame of what is being sealed
 	images   []byte   // reused: the pages of one seal, as long as it is small
+	page     []byte   // reused: a page of the database file
 }
 
 // pendingLog is a sealed log that is not saved. outbox is its file there, empty while it
@@ -112,9 +113,8 @@ func (db *DB) sealFrames(ctx context.Context, to point) error {
 	if s.salt != to.salt || cursor.Frame == 0 {
 		// From the first frame on, whose checksum continues that of the file's header.
 		// The wal-index has the one of the WAL before until the first commit.
-		if s.end.FrameNo != to.base {
-			return fmt.Errorf("%w: WAL restarted at %d, sealed up to %d",
-				errHole, to.base, s.end.FrameNo)
+		if frame, ok := to.frameOf(s.end.FrameNo); !ok || frame != 0 {
+			return fmt.Errorf("%w: WAL restarted, sealed up to %d", errHole, s.end.FrameNo)
 		}
 		cursor = wal.Cursor{Checksum: header.Checksum}
 	}
@@ -241,7 +241,7 @@ func (db *DB) nextSpec(last translog.FrameNo, commit uint32) translog.Spec {
 	end := db.sealer.end
 	return translog.Spec{
 		First: end.FrameNo + 1, Last: last, Follows: end, PageSize: db.pageSize,
-		Commit: commit, Timestamp: time.Now(), PreApply: end.Checksum,
+		Commit: commit, Timestamp: time.Now(), PreApply: end.Checksum, NodeID: db.historyID,
 	}
 }
 
@@ -255,12 +255,9 @@ func (db *DB) buildOptions() translog.BuildOptions {
 func (db *DB) encodePages(ctx context.Context, builder *translog.Builder, f stretch) (
 	total translog.Checksum, fresh []translog.Checksum, err error,
 ) {
-	s := &db.sealer
-	total = s.end.Checksum
+	total = db.sealer.end.Checksum
 	fresh = make([]translog.Checksum, 0, len(f.keys))
 	image := make([]byte, db.pageSize)
-	old := make([]byte, db.pageSize)
-	readOld := func(page translog.PageNo) ([]byte, error) { return old, db.readPage(page, old) }
 	for _, key := range f.keys {
 		page, frame := translog.PageNo(key>>32), uint32(key)
 		data := image
@@ -270,7 +267,7 @@ func (db *DB) encodePages(ctx context.Context, builder *translog.Builder, f stre
 		} else if err := wal.ReadFrameData(db.walFile, frame, db.pageSize, image); err != nil {
 			return 0, nil, err
 		}
-		before, err := s.sums.at(page, readOld)
+		before, err := db.sumBefore(page)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -284,18 +281,36 @@ func (db *DB) encodePages(ctx context.Context, builder *translog.Builder, f stre
 			return 0, nil, err
 		}
 	}
+	removed, err := db.sumOfCutPages(f.commit)
+	return total.Replace(removed, 0), fresh, err
+}
+
+// sumBefore is the sum that a page has at the sealed position, 0 past its size.
+func (db *DB) sumBefore(page translog.PageNo) (translog.Checksum, error) {
+	s := &db.sealer
+	return s.sums.at(page, func(page translog.PageNo) ([]byte, error) {
+		if len(s.page) != db.pageSize {
+			s.page = make([]byte, db.pageSize)
+		}
+		return s.page, db.readPage(page, s.page)
+	})
+}
+
+// sumOfCutPages is the sum of all pages at the sealed position that a smaller size leaves
+// out.
+func (db *DB) sumOfCutPages(commit uint32) (removed translog.Checksum, err error) {
 	lockPage := translog.LockPage(db.pageSize)
-	for page := translog.PageNo(f.commit + 1); uint32(page) <= s.sums.pages(); page++ {
-		if page == lockPage {
+	for page := uint64(commit) + 1; page <= uint64(db.sealer.sums.pages()); page++ {
+		if translog.PageNo(page) == lockPage {
 			continue
 		}
-		before, err := s.sums.at(page, readOld)
+		before, err := db.sumBefore(translog.PageNo(page))
 		if err != nil {
-			return 0, nil, err
+			return 0, err
 		}
-		total = total.Replace(before, 0)
+		removed ^= before
 	}
-	return total, fresh, nil
+	return removed, nil
 }
 
 // checkGrowth returns errHole when a page past the old size is not in the log.

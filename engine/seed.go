@@ -11,8 +11,9 @@ import (
 )
 
 // Seed writes the state of a database that was just restored to a saved position, so that
-// what it commits continues that position. The file must not be open.
-func Seed(path string, role Role, pageSize int, saved translog.Position) error {
+// what it commits, or as a replica takes, continues that position. historyID is the NodeID
+// of the last log. The file must not be open.
+func Seed(path string, role Role, pageSize int, saved translog.Position, historyID uint64) error {
 	resolved, err := resolve(path)
 	if err != nil {
 		return err
@@ -30,7 +31,7 @@ func Seed(path string, role Role, pageSize int, saved translog.Position) error {
 	}
 	err = side.writeState(record{
 		Generation: 1, Role: role, PageSize: pageSize, File: statOf(info),
-		FileHolds: saved.FrameNo, Saved: saved,
+		FileHolds: saved.FrameNo, Saved: saved, HistoryID: historyID,
 		Anchor: anchor{Position: saved.FrameNo, Content: saved.Checksum},
 	}, true)
 	if err == nil {

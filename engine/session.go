@@ -30,7 +30,9 @@ type Session struct {
 	explicit  bool             // inside an explicit transaction, as of the last settle
 	readOnly  bool             // inside a transaction that must not write
 	exposed   bool             // user code had the raw connection since the last settle
+	queryOnly bool             // SQLite refuses writes while user code has a replica's connection
 	enteredAt translog.FrameNo // committed position when the gate was entered
+	sees      translog.FrameNo // a position that an open snapshot has at the least
 	carried   []*Ack           // acks of the open transaction or of open RETURNING rows
 
 	busyTimeout time.Duration // how long a writer waits for the gate
@@ -55,8 +57,14 @@ func (s *Session) Explicit() bool { return s.explicit }
 func (s *Session) Ran(ack *Ack) { ack.ran() }
 
 // Expose notes that user code gets the raw connection: what it did is looked at, and the
-// authorizer and the hook are set again, before the next statement.
-func (s *Session) Expose() { s.exposed = true }
+// authorizer and the hook are set again, before the next statement. On a replica SQLite
+// itself refuses to write until then.
+func (s *Session) Expose() {
+	if s.db.replica.Load() && !s.queryOnly {
+		s.queryOnly = s.setQueryOnly()
+	}
+	s.exposed = true
+}
 
 // SetReadOnly makes every write fail until it is set to false.
 func (s *Session) SetReadOnly(on bool) { s.readOnly = on }
@@ -70,6 +78,9 @@ func (s *Session) Before(ctx context.Context, class Class, text string, ack *Ack
 		}
 	}
 	ack.ran()
+	if !s.explicit {
+		s.sees = s.db.lastSeen()
+	}
 	if class == Write || class == Several || class == Attach || class == Broken {
 		if err := s.beforeWrite(ctx, class, text); err != nil {
 			return err
@@ -84,24 +95,26 @@ func (s *Session) Before(ctx context.Context, class Class, text string, ack *Ack
 // beforeWrite is Before for a statement that may write.
 func (s *Session) beforeWrite(ctx context.Context, class Class, text string) error {
 	if s.readOnly {
-		return s.refuseWrite(class, text)
+		return s.refuseWrite(class, text, errReadOnlyTransaction)
 	}
 	if s.gated || s.rawWrite {
 		return nil
+	}
+	if s.db.replica.Load() && class != Attach {
+		return s.refuseWrite(class, text, errReplica)
 	}
 	if class == Attach || class == Broken {
 		s.bypass()
 		return nil
 	}
-	if err := s.db.writable(); err != nil {
-		return err
-	}
 	return s.enter(ctx)
 }
 
-// refuseWrite is for a read-only transaction: nil for a text of several statements that
-// only read, and the reason why it does not compile for one that does not.
-func (s *Session) refuseWrite(class Class, text string) error {
+var errReadOnlyTransaction error = &readOnlyError{"the transaction is read-only"}
+
+// refuseWrite is for a read-only transaction or a replica: nil for a text of several
+// statements that only read, and the reason why it does not compile for one that does not.
+func (s *Session) refuseWrite(class Class, text string, reason error) error {
 	switch class {
 	case Several:
 		if reads, _ := s.onlyReads(text); reads {
@@ -114,7 +127,7 @@ func (s *Session) refuseWrite(class Class, text string) error {
 		}
 		_ = prepared.Close()
 	}
-	return &readOnlyError{"the transaction is read-only"}
+	return reason
 }
 
 // bypass lets a statement run without the gate that most likely does not write. If it
@@ -127,8 +140,15 @@ func (s *Session) bypass() {
 }
 
 func (s *Session) enter(ctx context.Context) error {
+	if err := s.db.writable(); err != nil {
+		return err
+	}
 	if err := s.db.gate.enter(ctx, s.busyTimeout); err != nil {
 		return err
+	}
+	if s.db.replica.Load() { // since this writer queued
+		s.db.gate.leave()
+		return errReplica
 	}
 	s.gated = true
 	s.enteredAt = s.db.lastSeen()
@@ -238,6 +258,12 @@ func (s *Session) reclaim() error {
 	s.exposed = false
 	if err := s.handle.Protect(); err != nil {
 		return err
+	}
+	if s.queryOnly {
+		s.queryOnly = false
+		if _, err := s.conn.ExecContext(context.Background(), queryOnlyOff, nil); err != nil {
+			return err
+		}
 	}
 	state, position, what, err := s.db.observe(s.handle)
 	if err != nil {

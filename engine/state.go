@@ -27,7 +27,15 @@ type record struct {
 	Saved      translog.Position   `json:"saved"`
 	Offered    []translog.Position `json:"offered,omitempty"`
 	Snapshot   bool                `json:"snapshot,omitempty"` // the next log must be one
+
+	HistoryID    uint64           `json:"history_id,omitempty"`   // NodeID of the logs
+	Acknowledged translog.FrameNo `json:"acknowledged,omitempty"` // through live streams
+	Inherited    translog.FrameNo `json:"inherited,omitempty"`    // position of the promotion
+	Intent       *anchor          `json:"intent,omitempty"`       // what a replica is about to apply
 }
+
+// vouchedFor is the position up to which somebody else relies on what the database holds.
+func (r record) vouchedFor() translog.FrameNo { return max(r.Saved.FrameNo, r.Acknowledged) }
 
 // anchor ties a position to a frame of the WAL.
 type anchor struct {

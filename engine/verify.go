@@ -15,21 +15,28 @@ import (
 // first. A checkpoint that copied later frames to the database file makes it say no,
 // which is safe.
 func (db *DB) isSealed(at translog.Position, frame uint32, state sqlite.State) (bool, error) {
+	sum, err := db.checksumAt(frame, state)
+	return sum == at.Checksum, err
+}
+
+// checksumAt reads the whole database as it is after a frame of the WAL, 0 for the
+// database file alone.
+func (db *DB) checksumAt(frame uint32, state sqlite.State) (translog.Checksum, error) {
 	var frames stretch
 	if frame > 0 {
 		header, err := db.walHeader(state.Salt)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		start := wal.Cursor{Checksum: header.Checksum}
 		frames, err = db.collect(context.Background(), header, start, frame)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 	} else {
 		size, err := db.guard.handle.FileSize()
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		frames.commit = uint32(size / int64(db.pageSize))
 	}
@@ -47,9 +54,9 @@ func (db *DB) isSealed(at translog.Position, frame uint32, state sqlite.State) (
 			err = db.readPage(page, image)
 		}
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		total = total.Replace(0, translog.PageSum(page, image))
 	}
-	return total == at.Checksum, nil
+	return total, nil
 }

@@ -15,39 +15,18 @@ type waiter struct {
 	fire  func(error) // called once, without DB.mu
 }
 
-// watch calls fire once frame is saved, or with the reason why it never will be. The
-// function it returns withdraws the wish; it reports false when fire was or will be
-// called.
-func (db *DB) watch(frame translog.FrameNo, fire func(error)) (withdraw func() bool) {
-	db.mu.Lock()
-	if frame <= db.saved.FrameNo || db.failure != nil {
-		err := db.failure
-		if frame <= db.saved.FrameNo {
-			err = nil
-		}
-		db.mu.Unlock()
-		fire(err)
-		return func() bool { return false }
-	}
-	element := db.waiters.PushBack(waiter{frame, fire})
-	db.mu.Unlock()
-	return func() bool {
-		db.mu.Lock()
-		defer db.mu.Unlock()
-		if element.Value.(waiter).fire == nil {
-			return false
-		}
-		db.waiters.Remove(element)
-		return true
-	}
-}
+// waitList is who waits for positions of one kind, guarded by DB.mu. The zero value is
+// empty.
+type waitList struct{ entries list.List }
 
-// takeWaitersLocked removes and returns those up to a position. The caller fires them
-// after it let go of DB.mu.
-func (db *DB) takeWaitersLocked(upTo translog.FrameNo) []waiter {
+func (l *waitList) add(w waiter) *list.Element { return l.entries.PushBack(w) }
+
+// take removes and returns those up to a position. The caller fires them after it let go of
+// DB.mu.
+func (l *waitList) take(upTo translog.FrameNo) []waiter {
 	var taken []waiter
 	var next *list.Element
-	for e := db.waiters.Front(); e != nil; e = next {
+	for e := l.entries.Front(); e != nil; e = next {
 		next = e.Next()
 		w := e.Value.(waiter)
 		if w.frame > upTo {
@@ -55,9 +34,53 @@ func (db *DB) takeWaitersLocked(upTo translog.FrameNo) []waiter {
 		}
 		taken = append(taken, w)
 		e.Value = waiter{}
-		db.waiters.Remove(e)
+		l.entries.Remove(e)
 	}
 	return taken
+}
+
+// remove withdraws an entry; false when it was taken already.
+func (l *waitList) remove(e *list.Element) bool {
+	if e.Value.(waiter).fire == nil {
+		return false
+	}
+	l.entries.Remove(e)
+	return true
+}
+
+// watch calls fire once frame is saved or acknowledged, or with the reason why it never
+// will be. The function it returns withdraws the wish; it reports false when fire was or
+// will be called.
+func (db *DB) watch(frame translog.FrameNo, fire func(error)) (withdraw func() bool) {
+	return db.watchList(&db.waiters, db.resolvedLocked, frame, fire)
+}
+
+// watchList is watch for one of the lists; reached tells how far its kind is.
+func (db *DB) watchList(
+	l *waitList, reached func() translog.FrameNo, frame translog.FrameNo, fire func(error),
+) (withdraw func() bool) {
+	db.mu.Lock()
+	if frame <= reached() || db.failure != nil {
+		err := db.failure
+		if frame <= reached() {
+			err = nil
+		}
+		db.mu.Unlock()
+		fire(err)
+		return func() bool { return false }
+	}
+	element := l.add(waiter{frame, fire})
+	db.mu.Unlock()
+	return func() bool {
+		db.mu.Lock()
+		defer db.mu.Unlock()
+		return l.remove(element)
+	}
+}
+
+// resolvedLocked is the position up to which acks are resolved.
+func (db *DB) resolvedLocked() translog.FrameNo {
+	return max(db.saved.FrameNo, db.acknowledged)
 }
 
 func fireAll(waiters []waiter, err error) {
@@ -66,15 +89,21 @@ func fireAll(waiters []waiter, err error) {
 	}
 }
 
-// WaitSaved returns nil once everything up to frame is saved. It returns the context's
+// WaitSaved returns nil once everything up to frame is saved, or acknowledged through a
+// live stream. It returns the context's
 // error when that ends first, and ErrClosed, ErrFenced, ErrReplaced or ErrPoisoned when
 // it will never be known. Safe for concurrent use.
 func (db *DB) WaitSaved(ctx context.Context, frame translog.FrameNo) error {
 	if frame == 0 {
 		return nil
 	}
+	return await(ctx, func(fire func(error)) func() bool { return db.watch(frame, fire) })
+}
+
+// await waits for what watch watches, or until ctx ends.
+func await(ctx context.Context, watch func(fire func(error)) (withdraw func() bool)) error {
 	done := make(chan error, 1)
-	withdraw := db.watch(frame, func(err error) { done <- err })
+	withdraw := watch(func(err error) { done <- err })
 	select {
 	case err := <-done:
 		return err

@@ -19,6 +19,7 @@ type Reader struct {
 	header Header
 	cursor Cursor
 	limit  uint32 // last frame to read
+	keep   bool   // each chunk gets memory of its own
 	chunk  []byte
 	ahead  []byte // the part of chunk that follows cursor, in whole frames
 }
@@ -46,10 +47,18 @@ func (r *Reader) Limit(frame uint32) {
 	r.ahead = nil
 }
 
+// KeepData makes the data of every frame that is read from now on stay valid for as long
+// as it is referenced. Frames that were read ahead together share their memory.
+func (r *Reader) KeepData() {
+	r.keep = true
+	r.chunk, r.ahead = nil, nil
+}
+
 // Cursor returns the place after the frame that Next returned last.
 func (r *Reader) Cursor() Cursor { return r.cursor }
 
-// Next returns the next frame. Its data is valid until the next call of Next or Reset.
+// Next returns the next frame. Its data is valid until the next call of Next or Reset, or
+// longer after KeepData.
 //
 // Without a limit it returns io.EOF at the first frame that is not there, is cut off by
 // the end of the file, or carries other salts than the file header: that is where a WAL
@@ -85,7 +94,7 @@ func (r *Reader) fill() error {
 	size := FrameHeaderSize + r.header.PageSize
 	count := min(uint32(max(1, chunkBytes/size)), r.limit-r.cursor.Frame)
 	want := int(count) * size
-	if cap(r.chunk) < want {
+	if r.keep || cap(r.chunk) < want {
 		r.chunk = make([]byte, want)
 	}
 	next := r.cursor.Frame + 1

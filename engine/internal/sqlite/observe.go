@@ -41,6 +41,9 @@ type State struct {
 	Checksum    [2]uint32 // running checksum of frame MaxFrame
 	Salt        [2]uint32 // the WAL file header's eight salt bytes, as they lie in memory
 	Backfilled  uint32    // frames that SQLite's checkpoints have copied to the database file
+
+	PageSize          int  // bytes
+	BigEndianChecksum bool // how the WAL's checksums read words
 }
 
 // Observe reads the header by SQLite's rule, both copies equal and the checksum right. It
@@ -52,6 +55,9 @@ func (h *Handle) Observe(index Index) (State, error) {
 	}
 	return stateOf(&h.last), nil
 }
+
+// Transaction tells what the connection is in the middle of.
+func (h *Handle) Transaction() Transaction { return Transaction(C.mylibsql_transaction(h.db)) }
 
 // Read is Observe without a connection: Transaction and Autocommit are not set. Safe for
 // concurrent use while the index is mapped.
@@ -73,5 +79,8 @@ func stateOf(s *C.mylibsql_state) State {
 		Checksum:    [2]uint32{uint32(s.checksum[0]), uint32(s.checksum[1])},
 		Salt:        [2]uint32{uint32(s.salt[0]), uint32(s.salt[1])},
 		Backfilled:  uint32(s.backfilled),
+
+		PageSize:          int(s.page_size),
+		BigEndianChecksum: s.big_endian != 0,
 	}
 }

@@ -20,7 +20,6 @@
 #define SQLITE_FCNTL_FILE_POINTER 7
 #define SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE 1006
 #define SQLITE_CHECKPOINT_PASSIVE 0
-#define INDEX_REGION_BYTES 32768
 #define ATTACHED_CHECKPOINT_FRAMES 1000
 
 /* Setting any hook turns SQLite's automatic checkpoint off, which is the point
@@ -92,7 +91,7 @@ int mylibsql_protect(sqlite3 *db, mylibsql_auth *auth){
   return sqlite3_set_authorizer(db, authorize, auth);
 }
 
-static int main_file(sqlite3 *db, sqlite3_file **out){
+int mylibsql_main_file(sqlite3 *db, sqlite3_file **out){
   *out = 0;
   int rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, out);
   if( rc==SQLITE_OK && (*out==0 || (*out)->pMethods==0) ) rc = SQLITE_IOERR;
@@ -102,10 +101,10 @@ static int main_file(sqlite3 *db, sqlite3_file **out){
 int mylibsql_map_index(sqlite3 *db, void **out){
   sqlite3_file *file;
   void volatile *region = 0;
-  int rc = main_file(db, &file);
+  int rc = mylibsql_main_file(db, &file);
   if( rc!=SQLITE_OK ) return rc;
   if( file->pMethods->iVersion<2 || file->pMethods->xShmMap==0 ) return SQLITE_IOERR;
-  rc = file->pMethods->xShmMap(file, 0, INDEX_REGION_BYTES, 0, &region);
+  rc = file->pMethods->xShmMap(file, 0, MYLIBSQL_INDEX_REGION_BYTES, 0, &region);
   if( rc==SQLITE_OK && region==0 ) rc = SQLITE_IOERR;
   *out = (void*)region;
   return rc;
@@ -169,7 +168,7 @@ int mylibsql_ask(sqlite3 *db, const char *sql, int n, int *readonly, int *tail){
 
 int mylibsql_read_file(sqlite3 *db, void *buffer, int n, sqlite3_int64 offset){
   sqlite3_file *file;
-  int rc = main_file(db, &file);
+  int rc = mylibsql_main_file(db, &file);
   if( rc!=SQLITE_OK ) return rc;
   rc = file->pMethods->xRead(file, buffer, n, offset);
   /* A short read is filled with zeros: pages that are only in the WAL yet. */
@@ -178,7 +177,7 @@ int mylibsql_read_file(sqlite3 *db, void *buffer, int n, sqlite3_int64 offset){
 
 int mylibsql_file_size(sqlite3 *db, sqlite3_int64 *out){
   sqlite3_file *file;
-  int rc = main_file(db, &file);
+  int rc = mylibsql_main_file(db, &file);
   if( rc!=SQLITE_OK ) return rc;
   return file->pMethods->xFileSize(file, out);
 }
@@ -193,4 +192,9 @@ const char *mylibsql_attached(sqlite3 *db, int i, const char **name){
 
 void mylibsql_interrupt(sqlite3 *db){
   sqlite3_interrupt(db);
+}
+
+/* What the connection is in the middle of, for "main". */
+int mylibsql_transaction(sqlite3 *db){
+  return sqlite3_txn_state(db, "main");
 }

@@ -30,6 +30,8 @@ struct sqlite3_io_methods {
   int (*xSectorSize)(sqlite3_file*);
   int (*xDeviceCharacteristics)(sqlite3_file*);
   int (*xShmMap)(sqlite3_file*, int iPg, int pgsz, int, void volatile**);
+  int (*xShmLock)(sqlite3_file*, int offset, int n, int flags);
+  void (*xShmBarrier)(sqlite3_file*);
 };
 
 #define MYLIBSQL_WEAK __attribute__((weak))
@@ -91,6 +93,8 @@ typedef struct {
   uint32_t backfilled;   /* frames that are in the database file already */
 } mylibsql_state;
 
+#define MYLIBSQL_INDEX_REGION_BYTES 32768
+
 int mylibsql_protect(sqlite3 *db, mylibsql_auth *auth);
 void mylibsql_checkpoint_on_close(sqlite3 *db, int on);
 int mylibsql_map_index(sqlite3 *db, void **out);
@@ -98,6 +102,10 @@ int mylibsql_observe(sqlite3 *db, const void *index, mylibsql_state *out);
 int mylibsql_ask(sqlite3 *db, const char *sql, int n, int *readonly, int *tail);
 int mylibsql_read_file(sqlite3 *db, void *buffer, int n, sqlite3_int64 offset);
 int mylibsql_file_size(sqlite3 *db, sqlite3_int64 *out);
+int mylibsql_index_append(sqlite3 *db, uint32_t max_frame, const uint32_t *pages, int n);
+int mylibsql_index_publish(sqlite3 *db, mylibsql_state *next);
+int mylibsql_transaction(sqlite3 *db);
+int mylibsql_main_file(sqlite3 *db, sqlite3_file **out);
 const char *mylibsql_attached(sqlite3 *db, int i, const char **name);
 void mylibsql_interrupt(sqlite3 *db);
 #endif

@@ -1,0 +1,281 @@
+//go:build cgo
+
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
+	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/engine/wal"
+)
+
+// A replica applies a log by appending its pages to the WAL as one transaction, past
+// SQLite and under its write lock, and publishing them in the wal-index. Readers see a
+// commit like any other. https://www.sqlite.org/walformat.html
+//
+// The order of the steps is what makes a crash harmless:
+//
+//  1. BEGIN IMMEDIATE; the header must be the one that was published last.
+//  2. Frames, all but the last few.
+//  3. Entries in the wal-index, which nobody looks at yet.
+//  4. The intent in the state file: from where to where, and which frame will be the last.
+//  5. The rest of the frames. The last one carries the commit mark: from here on a recovery
+//     publishes the log. So every check comes before.
+//  6. The wal-index header. Readers see the log.
+//  7. COMMIT, which lets the write lock go.
+func (db *DB) apply(ctx context.Context, r *replication) (err error) {
+	if err := db.writer.exec(roleBusyTimeout); err != nil {
+		return err
+	}
+	if err := db.preparePageSize(r.log.PageSize()); err != nil {
+		return err
+	}
+	if err := db.writer.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	next, err := db.writeFrames(ctx, r)
+	if err != nil {
+		db.dropIntent()
+		return errors.Join(err, db.writer.exec("ROLLBACK"))
+	}
+	publishErr := db.publish(r, next)
+	if err := db.writer.exec("COMMIT"); err != nil {
+		publishErr = errors.Join(publishErr, db.reopenWriter())
+	}
+	return publishErr
+}
+
+// preparePageSize empties the WAL when a first snapshot brings another page size: all
+// frames of a WAL have one size.
+func (db *DB) preparePageSize(pageSize int) error {
+	if pageSize == db.pageSize {
+		return nil
+	}
+	complete, err := db.truncate()
+	if err == nil && !complete {
+		err = busyError()
+	}
+	return err
+}
+
+// walFramesMax bounds the WAL of a replica, whose wal-index has 8 bytes for each frame.
+const walFramesMax = 1 << 31
+
+// writeFrames appends the log to the WAL, its commit mark included. After an error there
+// is no commit.
+func (db *DB) writeFrames(ctx context.Context, r *replication) (sqlite.State, error) {
+	last, state, err := db.observeIndex()
+	if err != nil {
+		return state, err
+	}
+	if db.isDiverged() && !r.log.IsSnapshot() {
+		return state, ErrDiverged
+	}
+	if uint64(state.MaxFrame)+uint64(len(r.pages)) > walFramesMax {
+		return state, fmt.Errorf("engine: WAL of %d frames cannot take %d more",
+			state.MaxFrame, len(r.pages))
+	}
+	f, err := db.newFrameWriter(state, r.log.PageSize())
+	if err != nil {
+		return state, err
+	}
+	if err := f.writeAll(ctx, r); err != nil {
+		return state, err
+	}
+	if err := db.writer.handle.AppendIndex(state.MaxFrame, r.pages); err != nil {
+		return state, err
+	}
+	next := f.next(state, r.log.Commit())
+	if err := db.writeIntent(last, next, r.log.End()); err != nil {
+		return state, err
+	}
+	if err := ctx.Err(); err != nil {
+		return state, err
+	}
+	return next, f.flush()
+}
+
+// writeIntent notes which frame will end which position, so that whoever finds the frame
+// after a crash knows. It does not fsync: a killed process leaves it to the system, and a
+// power cut that takes it makes the replica read its own content (see resumeReplica).
+func (db *DB) writeIntent(from point, next sqlite.State, to translog.Position) error {
+	db.mu.Lock()
+	db.intent = &anchor{Position: to.FrameNo, Content: to.Checksum, Salt: next.Salt,
+		Frame: next.MaxFrame, Checksum: next.Checksum}
+	db.mu.Unlock()
+	return db.writeRecord(false)
+}
+
+func (db *DB) dropIntent() {
+	db.mu.Lock()
+	db.intent = nil
+	db.mu.Unlock()
+}
+
+// publish makes the log visible and moves the position, at once for everybody who looks at
+// either.
+func (db *DB) publish(r *replication, next sqlite.State) error {
+	end := r.log.End()
+	db.enterSums(r)
+	db.mu.Lock()
+	change, err := db.writer.handle.Publish(next)
+	if err != nil {
+		defer db.mu.Unlock()
+		return db.poisonLocked(err) // the commit is in the WAL, and readers do not see it
+	}
+	db.pageSize = next.PageSize
+	db.published, db.diverged, db.intent = change, false, nil
+	db.last = point{
+		generation: generation{base: end.FrameNo, after: next.MaxFrame, salt: next.Salt},
+		position:   end.FrameNo, frame: next.MaxFrame, checksum: next.Checksum,
+		pages: next.PageCount,
+	}
+	db.saved = end
+	if id := r.log.NodeID(); id != 0 {
+		db.historyID = id
+	}
+	db.committed.Store(uint64(end.FrameNo))
+	fireAll(db.readers.take(end.FrameNo), nil) // they only send to a channel
+	db.mu.Unlock()
+	db.sealer.end = end
+	return nil
+}
+
+// enterSums takes over the sums of a log's pages.
+func (db *DB) enterSums(r *replication) {
+	known := &db.sealer.sums
+	if r.log.IsSnapshot() {
+		*known = sums{}
+	}
+	known.resize(max(known.pages(), r.log.Commit()))
+	for i, page := range r.pages {
+		known.set(translog.PageNo(page), r.sums[i])
+	}
+	known.resize(r.log.Commit())
+}
+
+// reopenWriter replaces the writer after a COMMIT that failed: its page cache is stale.
+func (db *DB) reopenWriter() error {
+	_ = db.writer.close()
+	writer, err := openConnection(db.path)
+	if err != nil {
+		return db.fail(fmt.Errorf("%w: reopen the writer: %w", ErrPoisoned, err))
+	}
+	db.writer = writer
+	return nil
+}
+
+// frameWriter appends frames to the WAL file. What it holds back last ends with the commit
+// mark.
+type frameWriter struct {
+	db     *DB
+	header wal.Header
+	cursor wal.Cursor
+	buffer []byte // frames that are not written yet
+	offset int64  // where they go
+}
+
+// frameWriteBytes is how much is written at once.
+const frameWriteBytes = 1 << 20
+
+// newFrameWriter continues the WAL after its last frame. An empty one gets a header first,
+// fsynced, so that no later frame can follow an old one.
+func (db *DB) newFrameWriter(state sqlite.State, pageSize int) (*frameWriter, error) {
+	header := wal.Header{
+		BigEndianChecksum: state.BigEndianChecksum, PageSize: pageSize, Salt: state.Salt,
+	}
+	f := &frameWriter{db: db, header: header, offset: wal.FrameOffset(state.MaxFrame+1, pageSize)}
+	if state.MaxFrame > 0 {
+		f.cursor = wal.Cursor{Frame: state.MaxFrame, Checksum: state.Checksum}
+		return f, nil
+	}
+	f.header.BigEndianChecksum = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
+	if f.header.Salt == (wal.Salt{}) {
+		var random [8]byte
+		_, _ = rand.Read(random[:]) // never fails
+		f.header.Salt = wal.Salt{
+			binary.NativeEndian.Uint32(random[:4]), binary.NativeEndian.Uint32(random[4:]),
+		}
+	}
+	encoded := f.header.Append(nil)
+	if _, err := db.walFile.WriteAt(encoded, 0); err != nil {
+		return nil, fmt.Errorf("engine: write WAL: %w", err)
+	}
+	if err := db.syncWAL(); err != nil {
+		return nil, err
+	}
+	var err error
+	f.header, err = wal.ParseHeader(encoded)
+	f.cursor.Checksum = f.header.Checksum
+	return f, err
+}
+
+// writeAll writes every page of a log but the last few, which it keeps until flush.
+func (f *frameWriter) writeAll(ctx context.Context, r *replication) error {
+	if r.images != nil {
+		size := r.log.PageSize()
+		for i, page := range r.pages {
+			if err := f.add(r, i, page, r.images[i*size:(i+1)*size]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	i := 0
+	for page, err := range r.log.Pages() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil && (i >= len(r.pages) || uint32(page.No) != r.pages[i] ||
+			translog.PageSum(page.No, page.Data) != r.sums[i]) {
+			err = &translog.FormatError{Field: "log", Got: "another content than before"}
+		}
+		if err == nil {
+			err = f.add(r, i, uint32(page.No), page.Data)
+		}
+		if err != nil {
+			return err
+		}
+		i++
+	}
+	if i < len(r.pages) {
+		return &translog.FormatError{Field: "log", Got: "fewer pages than before"}
+	}
+	return nil
+}
+
+func (f *frameWriter) add(r *replication, i int, page uint32, data []byte) error {
+	if len(f.buffer)+len(data) > frameWriteBytes {
+		if err := f.flush(); err != nil {
+			return err
+		}
+	}
+	var commit uint32
+	if i == len(r.pages)-1 {
+		commit = r.log.Commit()
+	}
+	f.buffer, f.cursor = wal.AppendFrame(f.buffer, f.header, f.cursor, page, commit, data)
+	return nil
+}
+
+func (f *frameWriter) flush() error {
+	if _, err := f.db.walFile.WriteAt(f.buffer, f.offset); err != nil {
+		return fmt.Errorf("engine: write WAL: %w", err)
+	}
+	f.offset += int64(len(f.buffer))
+	f.buffer = f.buffer[:0]
+	return nil
+}
+
+// next is the state of the wal-index once the frames are published.
+func (f *frameWriter) next(now sqlite.State, commit uint32) sqlite.State {
+	now.PageSize, now.PageCount = f.header.PageSize, commit
+	now.MaxFrame, now.Checksum = f.cursor.Frame, f.cursor.Checksum
+	now.Salt, now.BigEndianChecksum = f.header.Salt, f.header.BigEndianChecksum
+	return now
+}

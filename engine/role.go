@@ -1,0 +1,206 @@
+//go:build cgo
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+
+	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
+	"github.com/mylibsql/mylibsql/engine/wal"
+)
+
+// Role is what the database is at this moment. Safe for concurrent use.
+func (db *DB) Role() Role {
+	if db.replica.Load() {
+		return RoleReplica
+	}
+	return RolePrimary
+}
+
+// checkRole returns an error that matches ErrRole when a pool asks for another role than
+// the database has. An empty role asks for nothing.
+func (db *DB) checkRole(asked Role) error {
+	switch has := db.Role(); {
+	case asked == "" || asked == has:
+		return nil
+	case has == RoleReplica:
+		return fmt.Errorf("%w: the database is a replica; Promote makes it the primary", ErrRole)
+	}
+	return fmt.Errorf("%w: the database is a primary; Demote makes it a replica", ErrRole)
+}
+
+// takeRole sets the role at open: that of the state file, or for a new file the one asked
+// for. Only an empty file can begin as a replica, for of any other one it is not known
+// which position it holds.
+func (db *DB) takeRole(recorded Role, found, empty bool) error {
+	asked := db.options.Role
+	if found {
+		db.replica.Store(recorded == RoleReplica)
+		return db.checkRole(asked)
+	}
+	if asked == RoleReplica && !empty {
+		return fmt.Errorf("%w: an existing database begins as a primary; "+
+			"a replica begins as a new file, or with OpenReplica", ErrRole)
+	}
+	db.replica.Store(asked == RoleReplica)
+	return nil
+}
+
+// newHistoryID makes the NodeID of a new history's logs.
+func newHistoryID() uint64 { return rand.Uint64()>>1 + 1 }
+
+// Promote makes a replica the primary, in place: writes are taken from now on, on every
+// open pool, and positions continue from the last log that was applied. The role is
+// durable before it takes effect. A Replicate that is under way is waited for. On a
+// primary it does nothing.
+//
+// What the replica holds counts as saved. If the store that later logs are saved to turns
+// out to end before it, the next log is a snapshot that continues the store's end.
+//
+// It returns ErrDiverged when somebody else wrote to the replica, SQLite's ErrBusy when
+// another program holds the write lock, and ErrClosed or ErrPoisoned. After an error the
+// database is a replica, except that an error of writing the state leaves the role of the
+// next open unknown: call it again.
+func (db *DB) Promote(ctx context.Context) error {
+	if err := db.sealing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer db.sealing.Release(1)
+	if err := db.usable(); err != nil || !db.replica.Load() {
+		return err
+	}
+	release, err := db.excludeForeign()
+	if err != nil {
+		return err
+	}
+	defer release()
+	last, state, err := db.observeIndex()
+	if err != nil {
+		return err
+	}
+	if db.isDiverged() {
+		return ErrDiverged
+	}
+	if err := db.syncWAL(); err != nil {
+		return err
+	}
+	if err := db.guard.beginRead(); err != nil {
+		return err
+	}
+	if err := db.switchRole(false, last, state); err != nil {
+		return errors.Join(err, db.guard.endRead())
+	}
+	return nil
+}
+
+// Demote makes a primary a replica, in place: every open pool refuses writes from now on,
+// and logs are taken by Replicate. The write transaction that is under way is waited for,
+// and so is a Checkpoint, until ctx ends; live streams end with io.EOF after the last
+// frame. The role is durable before it takes effect. On a replica it does nothing. Inside
+// an open write transaction of the caller it would wait for itself.
+//
+// It returns ErrUnsaved while a commit is not saved: it would be lost when the next log
+// comes from elsewhere. SQLite's ErrBusy when another program holds the write lock, and
+// ErrClosed, ErrFenced, ErrReplaced or ErrPoisoned. After an error the database is a
+// primary, except that an error of writing the state leaves the role of the next open
+// unknown: call it again.
+func (db *DB) Demote(ctx context.Context) error {
+	if err := db.gate.acquire(ctx); err != nil {
+		return err
+	}
+	defer db.gate.leave()
+	if err := db.checkpointing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer db.checkpointing.Release(1)
+	if err := db.sealing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer db.sealing.Release(1)
+	if err := db.usable(); err != nil || db.replica.Load() {
+		return err
+	}
+	release, err := db.excludeForeign()
+	if err != nil {
+		return err
+	}
+	defer release()
+	last, state, err := db.observeIndex()
+	if err != nil {
+		return err
+	}
+	if saved := db.Saved().FrameNo; last.position > saved {
+		return fmt.Errorf("%w: %d is saved, %d is committed", ErrUnsaved, saved, last.position)
+	}
+	if err := db.syncWAL(); err != nil {
+		return err
+	}
+	if !db.sealer.begun {
+		if err := db.scanReplica(state); err != nil {
+			return err
+		}
+	}
+	db.endStreams(io.EOF)
+	if err := db.switchRole(true, last, state); err != nil {
+		return err
+	}
+	return db.guard.endRead()
+}
+
+// excludeForeign takes SQLite's write lock, so that nobody commits past the gate either.
+func (db *DB) excludeForeign() (release func(), err error) {
+	if err := db.writer.exec(roleBusyTimeout); err != nil {
+		return nil, err
+	}
+	if err := db.writer.exec("BEGIN IMMEDIATE"); err != nil {
+		return nil, err
+	}
+	return func() { _ = db.writer.exec("ROLLBACK") }, nil
+}
+
+// roleBusyTimeout is how long a change of role, or a replica, waits for another program's
+// write lock, in ms.
+const roleBusyTimeout = "PRAGMA busy_timeout = 5000"
+
+// switchRole makes the other role durable and then true, at a position at which all is
+// sealed and saved. The caller holds sealing and SQLite's write lock.
+func (db *DB) switchRole(replica bool, at point, state sqlite.State) error {
+	db.recording.Lock()
+	defer db.recording.Unlock()
+	db.mu.Lock()
+	inherited, historyID := db.saved.FrameNo, db.historyID
+	if replica {
+		inherited = 0
+	} else if historyID == 0 {
+		historyID = newHistoryID()
+	}
+	db.mu.Unlock()
+	next := db.nextRecord()
+	next.Role, next.Intent = roleOf(replica), nil
+	next.Inherited, next.HistoryID = inherited, historyID
+	if err := db.writeRecordLocked(next, true); err != nil {
+		return err
+	}
+	s := &db.sealer
+	s.begun, s.tail, s.end, s.salt = !db.saved.IsZero(), false, db.saved, at.salt
+	s.cursor = wal.Cursor{Frame: at.frame, Checksum: wal.Checksum(at.checksum)}
+	db.mu.Lock()
+	db.last.generation = generation{base: at.position, after: at.frame, salt: at.salt}
+	db.inherited, db.historyID, db.intent = inherited, historyID, nil
+	db.guardedFrom, db.resetFrame = at.position, at.frame
+	db.published, db.diverged = state.Change, false
+	db.replica.Store(replica)
+	db.mu.Unlock()
+	return nil
+}
+
+func roleOf(replica bool) Role {
+	if replica {
+		return RoleReplica
+	}
+	return RolePrimary
+}

@@ -1,0 +1,214 @@
+//go:build cgo
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/engine/wal"
+)
+
+// Frames opens a live stream of what is committed after a position: that of a replica, or
+// the End of a log. The zero position stands for now. Several streams may be open.
+//
+// The position must be one that this primary had, as the end of a transaction:
+// *translog.GapError for one that it never reached, or that lies inside a transaction,
+// *translog.ChecksumError when it had another content there, ErrLagged when it is older
+// than what the WAL still holds. ErrRole is returned on a replica, ErrClosed, ErrReplaced
+// or ErrPoisoned when it is too late.
+//
+// As long as nothing was saved, the first stream reads the whole database. A later start
+// costs time in proportion to the WAL. Memory is 8 bytes a page of the database, and what
+// the reader does not take.
+func (db *DB) Frames(ctx context.Context, after translog.Position) (*Frames, error) {
+	if err := db.sealing.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer db.sealing.Release(1)
+	if err := db.usable(); err != nil {
+		return nil, err
+	}
+	if db.replica.Load() {
+		return nil, fmt.Errorf("%w: a replica has no live frames of its own", ErrRole)
+	}
+	to, _, err := db.observeIndex()
+	if err != nil {
+		return nil, err
+	}
+	f, err := db.newStream(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	if !after.IsZero() && after != f.end {
+		if err := f.rewind(ctx, after); err != nil {
+			return nil, err
+		}
+	}
+	f.delivered = f.end.FrameNo
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	f.acknowledged = f.delivered // who continues from here has it
+	db.streams = append(db.streams, f)
+	return f, nil
+}
+
+// newStream makes a stream that stands at the committed position, or a little later.
+func (db *DB) newStream(ctx context.Context, to point) (*Frames, error) {
+	f := &Frames{db: db, wake: make(chan struct{}, 1)}
+	if err := db.seal(ctx, to); err != nil {
+		return nil, err
+	}
+	s := &db.sealer
+	if s.begun {
+		f.end, f.salt, f.cursor = s.end, wal.Salt(s.salt), s.cursor
+		f.sums.known = slices.Clone(s.sums.known)
+		return f, nil
+	}
+	db.sealsAll.Store(true)
+	defer db.sealsAll.Store(false)
+	v, err := db.openView(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, total, err := v.sum(ctx, func(translog.PageNo, []byte) error { return nil })
+	if err = errors.Join(err, v.close()); err != nil {
+		return nil, err
+	}
+	f.sums, f.salt = all, wal.Salt(v.at.salt)
+	f.end = translog.Position{FrameNo: v.at.position, Checksum: total}
+	f.cursor = wal.Cursor{Frame: v.at.frame, Checksum: wal.Checksum(v.at.checksum)}
+	return f, nil
+}
+
+// rewind moves a new stream back to a position, and compares its checksum.
+func (f *Frames) rewind(ctx context.Context, after translog.Position) error {
+	db := f.db
+	db.mu.Lock()
+	last, oldest := db.last, max(db.guardedFrom, db.last.base)
+	db.mu.Unlock()
+	switch {
+	case after.Checksum == 0:
+		return &translog.FormatError{Field: "position", Got: after, Want: "one with a checksum"}
+	case after.FrameNo > f.end.FrameNo:
+		return &translog.GapError{Have: f.end, Want: after}
+	case after.FrameNo == f.end.FrameNo:
+		return &translog.ChecksumError{At: after.FrameNo, Got: f.end.Checksum, Want: after.Checksum}
+	case after.FrameNo < oldest || last.salt != f.salt:
+		return fmt.Errorf("%w: position %d is older than %d", ErrLagged, after.FrameNo, oldest)
+	}
+	frame, ok := last.frameOf(after.FrameNo)
+	if !ok {
+		return fmt.Errorf("%w: position %d", ErrLagged, after.FrameNo)
+	}
+	b, err := f.look(ctx, frame)
+	if err != nil {
+		return err
+	}
+	if !b.isEnd {
+		return &translog.GapError{Have: f.end, Want: after}
+	}
+	total, err := f.takeBack(b)
+	if err != nil {
+		return err
+	}
+	if total != after.Checksum {
+		return &translog.ChecksumError{At: after.FrameNo, Got: total, Want: after.Checksum}
+	}
+	f.end, f.cursor = after, b.cursor
+	return nil
+}
+
+// before is what the WAL tells of the database at an earlier frame.
+type before struct {
+	isEnd   bool                       // a transaction ends there
+	cursor  wal.Cursor                 // after it
+	pages   uint32                     // size of the database
+	images  map[translog.PageNo]uint32 // newest frame of each page up to it
+	changed map[translog.PageNo]bool   // pages that have frames after it
+}
+
+// look reads the WAL up to the stream's end.
+func (f *Frames) look(ctx context.Context, frame uint32) (*before, error) {
+	header, err := f.db.walHeader(f.salt)
+	if err != nil {
+		return nil, err
+	}
+	b := &before{isEnd: frame == 0, cursor: wal.Cursor{Checksum: header.Checksum},
+		images: map[translog.PageNo]uint32{}, changed: map[translog.PageNo]bool{}}
+	if frame == 0 {
+		size, err := f.db.guard.handle.FileSize()
+		if err != nil {
+			return nil, err
+		}
+		b.pages = uint32(size / int64(f.db.pageSize))
+	}
+	reader := wal.NewReader(f.db.walFile, header, b.cursor)
+	reader.Limit(f.cursor.Frame)
+	for {
+		read, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return b, nil
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if read.Index > frame {
+			b.changed[translog.PageNo(read.PageNo)] = true
+			continue
+		}
+		b.images[translog.PageNo(read.PageNo)] = read.Index
+		if read.Index == frame {
+			b.isEnd, b.pages, b.cursor = read.Commit != 0, read.Commit, reader.Cursor()
+		}
+	}
+}
+
+// takeBack gives the stream the sums that the pages had before, and returns the checksum
+// of the database there.
+func (f *Frames) takeBack(b *before) (translog.Checksum, error) {
+	now := f.sums.pages()
+	total := f.end.Checksum
+	f.sums.resize(max(now, b.pages))
+	for page := now + 1; page <= b.pages; page++ {
+		b.changed[translog.PageNo(page)] = true // cut off since
+	}
+	for page := range b.changed {
+		if page == translog.LockPage(f.db.pageSize) || uint32(page) > f.sums.pages() {
+			continue
+		}
+		var old, sum translog.Checksum
+		var err error
+		if uint32(page) <= now {
+			sum = f.sums.known[page-1] // known, for it has a frame that was read
+		}
+		if uint32(page) <= b.pages {
+			if old, err = f.sumAt(page, b.images[page]); err != nil {
+				return 0, err
+			}
+			f.sums.set(page, old)
+		}
+		total = total.Replace(sum, old)
+	}
+	f.sums.resize(b.pages)
+	return total, nil
+}
+
+// sumAt is the sum of a page's image in the WAL, or in the database file for frame 0.
+func (f *Frames) sumAt(page translog.PageNo, frame uint32) (translog.Checksum, error) {
+	image := make([]byte, f.db.pageSize)
+	var err error
+	if frame > 0 {
+		err = wal.ReadFrameData(f.db.walFile, frame, f.db.pageSize, image)
+	} else {
+		err = f.db.readPage(page, image)
+	}
+	return translog.PageSum(page, image), err
+}
