@@ -25,6 +25,9 @@ type (
 	FrameNo = translog.FrameNo
 	// Position is a FrameNo with the checksum of the whole database there.
 	Position = translog.Position
+	// BuildOptions say where the bytes of a log are kept while it is made; the zero value
+	// keeps a small one in memory and a large one in the folder for temporary files.
+	BuildOptions = translog.BuildOptions
 	// Batch is one committed transaction as a live stream delivers it.
 	Batch = translog.Batch
 	// Frames is a live stream of committed transactions.
@@ -33,6 +36,16 @@ type (
 	Ack = engine.Ack
 	// Stats is what an operator wants to know of an open database.
 	Stats = engine.Stats
+	// Role is what a database is: see Stats.
+	Role = engine.Role
+)
+
+// The roles of a database.
+const (
+	// RolePrimary takes writes.
+	RolePrimary = engine.RolePrimary
+	// RoleReplica takes logs and serves reads.
+	RoleReplica = engine.RoleReplica
 )
 
 // OpenSnapshot opens a snapshot file. Close lets go of it.
@@ -47,6 +60,15 @@ func OpenLog(path string) (*Log, error) { return translog.OpenLog(path) }
 
 // ReadLog reads a log and verifies all of it, as ReadSnapshot does.
 func ReadLog(r io.Reader) (*Log, error) { return translog.ReadLog(r, "") }
+
+// MergeBatches makes one log of batches that follow each other, as one stream delivered
+// them. Merging what has queued up is what lets a replica keep pace.
+func MergeBatches(options BuildOptions, batches ...*Batch) (*Log, error) {
+	return translog.MergeBatches(options, batches...)
+}
+
+// ParsePosition reads what Position.String writes.
+func ParsePosition(text string) (Position, error) { return translog.ParsePosition(text) }
 
 // Init creates a database, fills it with fill, and returns its first snapshot, which is
 // the first log too: keep it durably, what is written later continues it. The database is

@@ -17,7 +17,8 @@ func TestParseReadsWhatIsGiven(t *testing.T) {
 	for _, row := range goodRows {
 		t.Run(row.dsn, func(t *testing.T) {
 			want := &dsn.Config{
-				WALLimitFrames: 4000, ReplicaAcks: 1, BusyTimeout: 5 * time.Second, TxLock: "immediate",
+				WALLimitFrames: 4000, ReplicaAcks: 1,
+				BusyTimeout: 5 * time.Second, TxLock: "immediate",
 				StmtCacheSize: 64, SQLite: url.Values{},
 			}
 			row.want(want)

@@ -59,7 +59,7 @@ func classifyWords(text string) (class Class, stable bool) {
 	switch word {
 	case "select", "values":
 		return Read, !mentionsOptimize(text)
-	case "insert", "update", "delete", "replace":
+	case "insert", "update", "delete", "replace", "reindex":
 		return Write, true
 	case "commit", "end", "rollback", "savepoint", "release":
 		return Control, true
@@ -224,6 +224,7 @@ func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' }
 var knownWords = [...]string{
 	"select", "values", "insert", "update", "delete", "replace", "pragma", "begin", "commit",
 	"end", "rollback", "savepoint", "release", "immediate", "exclusive",
+	"reindex",
 }
 
 // lower returns a known word in lower case, and an empty string for any other one. It
