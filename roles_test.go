@@ -45,7 +45,7 @@ func TestReplicaRefusesEveryWrite(t *testing.T) {
 		"DELETE FROM t", "CREATE TABLE u(x)", "DROP TABLE t", "CREATE TEMP TABLE u(x)", "VACUUM",
 		"REINDEX", "ANALYZE", "PRAGMA user_version = 5", "PRAGMA optimize", "PRAGMA auto_vacuum = 1",
 		"BEGIN IMMEDIATE", "BEGIN EXCLUSIVE", "SELECT 1; DELETE FROM t",
-		"WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a", "PRAGMA incremental_vacuum",
+		"WITH a AS (SELECT 1, 2) INSERT INTO t SELECT * FROM a", "PRAGMA incremental_vacuum",
 		"SELECT * FROM pragma_optimize",
 	} {
 		_, err := r.ExecContext(ctx, statement)
