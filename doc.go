@@ -39,8 +39,9 @@
 //     outbox, or when no log was ever saved, for then the next one is a snapshot.
 //   - Logs are saved in order, without gaps. Each carries the checksum of the whole database
 //     before and after it; what does not fit is an error ([ErrGap], [ErrChecksum], [ErrFormat]).
-//   - An ack resolves after the save of its log, and never before; when its fate can never be
-//     known any more it fails, and does not hang.
+//   - An ack resolves after the save of its log, or after a live stream's reader has acknowledged
+//     its position, and never before; when its fate can never be known any more it fails, and does
+//     not hang.
 //   - A database that was changed while it was closed goes on where its WAL still shows what
 //     happened; else it starts over with a snapshot, and says so to the Logger. One that holds
 //     less than was saved from it does not open ([ErrBehind]).
@@ -52,6 +53,69 @@
 // being enough: that drops SQLite's locks (https://www.sqlite.org/howtocorrupt.html).
 // Read these files after Close, or from another process.
 //
+// # Replicas
+//
+// A replica is a database with the role replica: a new file opened with _role=replica, or
+// what [OpenReplica] makes from a snapshot and logs. It serves reads, refuses writes
+// ([ErrReadOnly]), and takes logs:
+//
+//	replica, err := sql.Open("mylibsql", "file:replica.db?_role=replica")
+//	lib, err := mylibsql.From(ctx, replica)
+//	err = lib.Replicate(ctx, log)            // a snapshot first, then what continues it
+//
+// A log is verified as a whole, and so is the database that it leads to, before anything is
+// touched. It becomes visible at once and completely; readers, in this process and in
+// others, are never blocked and never see half of it. A log that does not fit leaves the
+// replica as it was, with an error that tells both sides ([ErrGap], [ErrChecksum],
+// [ErrForeign], [ErrFormat]); one that it has already changes nothing. Byte for byte, the
+// replica is the primary.
+//
+// A snapshot replaces everything. It is refused when it is of another database (the logs of
+// a history carry a number of its own as NodeID) or has other pages. Who writes to a replica
+// with another program makes it diverge: it goes on serving reads, and [ErrDiverged] asks
+// for a snapshot.
+//
+// What was applied survives the end of the process. After a power cut a replica may be
+// where it was before, or may need a snapshot.
+//
+// # Live frames
+//
+// Between two checkpoints a replica can follow commit by commit:
+//
+//	position, err := replica.Position(ctx)
+//	frames, err := primary.Frames(ctx, position)
+//	for batch, err := range frames.All(ctx) {        // one transaction each, in order
+//		log, err := batch.Log(mylibsql.BuildOptions{})
+//		err = replica.Replicate(ctx, log)
+//		err = frames.AckReplicated(log.Last())
+//	}
+//
+// [MergeBatches] makes one log of all that has queued up ([Frames.TryNext]), which is how a
+// replica keeps pace with a fast primary. [Frames.AckReplicated] resolves acks without a
+// checkpoint: it says that the reader has the position safely, whatever that means to it.
+// One stream's word is enough, unless _replica_acks asks for more. A reader that falls
+// behind by more than 64 MiB when the WAL is reset gets [ErrLagged]: it takes the next saved
+// log, or a snapshot, and opens another stream from there.
+//
+// # Roles
+//
+// [Database.Promote] makes a replica the primary, [Database.Demote] a primary a replica, in
+// place: pools stay open and follow at once, positions continue, nothing is copied. The role
+// lives beside the database, not in the DSN. An orderly change of places loses nothing:
+//
+//	_, err = old.Checkpoint(ctx, save)       // everything saved, else Demote is ErrUnsaved
+//	err = old.Demote(ctx)                    // its writers get ErrReadOnly from here on
+//	err = new.Replicate(ctx, log)            // up to the last saved position
+//	err = new.Promote(ctx)
+//
+// A replica that is promoted because its primary is gone holds what it was given. When it
+// followed live frames it may be ahead of the store: its first Checkpoint then returns
+// ErrGap, and the next one offers a snapshot that continues the store's end. The old primary
+// must not come back: if both save to one store, one of them is fenced ([ErrFenced]).
+//
+// [WithMinFrame] makes a read on a replica wait for a position, such as the one of an
+// [Ack], so that a session reads its own writes.
+//
 // # Acks
 //
 // An [Ack] stands for everything committed under its context. Every statement that runs
@@ -62,7 +126,7 @@
 //
 //	what happened under the context                      Wait
 //	committed, not saved                                 waits for the save or its own context
-//	committed and saved                                  nil
+//	committed and saved, or acknowledged by a stream     nil
 //	rolled back, or nothing changed                      nil, and FrameNo is 0
 //	a transaction or RETURNING rows carry it, open       ErrUncommitted at once
 //	no statement ran                                     ErrAckUnused at once

@@ -128,7 +128,9 @@ func (db *DB) publish(r *replication, next sqlite.State) error {
 		defer db.mu.Unlock()
 		return db.poisonLocked(err) // the commit is in the WAL, and readers do not see it
 	}
-	db.pageSize = next.PageSize
+	if db.pageSize != next.PageSize {
+		db.pageSize = next.PageSize // of an empty replica, of which nobody reads pages
+	}
 	db.published, db.diverged, db.intent = change, false, nil
 	db.last = point{
 		generation: generation{base: end.FrameNo, after: next.MaxFrame, salt: next.Salt},

@@ -8,14 +8,15 @@
 // does at a commit is one look at the wal-index header under a mutex. Everything else
 // happens when a log is sealed. The database stays an ordinary file in WAL mode, which
 // other programs may read and write while it is open here; their commits are captured
-// too. One process at a time is primary. Attached and temporary databases are not
-// captured.
+// too. One process at a time has the database, as primary or as replica. Attached and
+// temporary databases are not captured.
 //
 // # Positions
 //
 // Every frame that SQLite commits to the WAL has a number, its position in the history of
-// the database. Frame k of the WAL has position base+k; base moves when SQLite restarts
-// the WAL. The wal-index header tells the last committed frame. It is asked after every
+// the database. One frame of the WAL with its position is known, and the others count from
+// there; that frame moves when SQLite restarts the WAL. On a replica a log, however few
+// its frames, leads to the position that it ends at. The wal-index header tells the last committed frame. It is asked after every
 // step, reset and close of a statement that may write, while the gate is held, for
 // SQLite's own hook misses commits that end in a reset.
 //
@@ -43,6 +44,12 @@
 //     that it was ours.
 //  6. An ack's position is that of the WAL after its commit, read before the gate is let
 //     go. A commit of somebody else in between makes it wait for more, never for less.
+//  7. A replica shows what a log ends in, or what it showed before. Everything that can be
+//     wrong with a log is found before the frame that carries the commit mark is written.
+//  8. A stream delivers every transaction from its position on, in order, or ends with an
+//     error. A reset hands it what it has not read before the frames leave the WAL.
+//  9. A role is durable before it takes effect, and changes only while nobody commits and
+//     everything is saved.
 //
 // # What is assumed
 //
@@ -60,10 +67,13 @@
 //	state     the record: two slots, written in turn, each with its own checksum
 //	outbox/   sealed logs that are not saved and whose frames may leave the WAL
 //
-// The record holds the committed position with the frame of the WAL that it ends at
-// (anchor); what the database file looked like when it last held a position alone (file),
-// and that position (file_holds); the saved position; and the ends of the logs whose save
-// has an unknown outcome (offered).
+// The record holds the role; the committed position with the frame of the WAL that it ends
+// at (anchor); what the database file looked like when it last held a position alone
+// (file), and that position (file_holds); the saved position, and the one that live streams
+// acknowledged; the ends of the logs whose save has an unknown outcome (offered); the
+// number that all logs of the history carry as NodeID (history_id); after a promotion the
+// position that counts as saved although the store may lack it (inherited); and on a
+// replica the log that is being applied (intent).
 //
 // The outbox is created only after the state was fsynced. So an outbox without a state is
 // the mark of a state that was lost, and the database is refused (ErrState); a folder with
@@ -105,6 +115,33 @@
 // WAL. Their pages' old checksums are not known when a foreign checkpoint may have copied
 // them to the file meanwhile: the checksum of the whole database is computed once
 // instead.
+//
+// # A replica, step by step
+//
+// A log is applied by writing past SQLite to its WAL, under its write lock (apply.go has the
+// steps). A crash leaves one of these, by what the WAL's last commit is at the next open:
+//
+//  1. before the commit mark was written: the frame of the anchor. The log was not applied;
+//     what is behind the frame is overwritten by the next one.
+//  2. behind it: the frame of the intent. SQLite's recovery has published the log. When other
+//     processes kept the wal-index alive there is no recovery, and it is as in 1: should they
+//     be gone at a later open, the intent is still in the state.
+//  3. after the WAL was copied to the database file: the state noted what that looks like.
+//  4. a power cut took back one of WAL and state, or somebody wrote to the closed replica: the
+//     whole database is read, and is at the anchor or the intent if it has the checksum of one.
+//     Otherwise the replica serves its readers, takes no log (ErrDiverged), and waits for a
+//     snapshot.
+//
+// A replica has no guard: everything in its WAL is saved elsewhere. A foreign checkpoint does
+// no harm, a foreign commit is found by the commit counter of the wal-index.
+//
+// # Live streams
+//
+// A stream reads the frames behind its position from the WAL when its reader asks, carries
+// the sums of all pages through them, and so knows the checksum at each commit. Where a
+// page's sum is not known, the page is read from the database file, which holds nothing
+// newer than the stream's position: a reset hands over first. A stream that opens at an
+// earlier position takes back what the WAL has behind it, and compares the checksum.
 //
 // # Closing
 //

@@ -62,7 +62,8 @@ func (db *DB) Replicate(ctx context.Context, log *translog.Log) error {
 
 // Position is the last position with the checksum of the whole database there. On a
 // replica it is the end of the last log, from which a primary's Frames go on. On a primary
-// it is that of the last commit; the checksum is 0 there as long as nothing was saved.
+// it is that of the last commit, for which what is committed is sealed; the checksum is 0
+// there as long as nothing was saved.
 func (db *DB) Position(ctx context.Context) (translog.Position, error) {
 	if err := db.sealing.Acquire(ctx, 1); err != nil {
 		return translog.Position{}, err
@@ -92,8 +93,8 @@ func (db *DB) fits(log *translog.Log) (needed bool, err error) {
 		return false, &translog.FormatError{Field: "post-apply checksum", Got: "none",
 			Want: "a log that tracks checksums"}
 	}
-	if id := log.NodeID(); id != 0 && db.historyID != 0 && id != db.historyID {
-		return false, &ForeignError{Have: db.historyID, Got: id}
+	if id, own := log.NodeID(), db.history(); id != 0 && own != 0 && id != own {
+		return false, &ForeignError{Have: own, Got: id}
 	}
 	diverged := db.isDiverged()
 	if diverged && !log.IsSnapshot() {

@@ -50,6 +50,13 @@ func (db *DB) takeRole(recorded Role, found, empty bool) error {
 	return nil
 }
 
+// history is the NodeID of the history's logs.
+func (db *DB) history() uint64 {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.historyID
+}
+
 // newHistoryID makes the NodeID of a new history's logs.
 func newHistoryID() uint64 { return rand.Uint64()>>1 + 1 }
 

@@ -241,7 +241,7 @@ func (db *DB) nextSpec(last translog.FrameNo, commit uint32) translog.Spec {
 	end := db.sealer.end
 	return translog.Spec{
 		First: end.FrameNo + 1, Last: last, Follows: end, PageSize: db.pageSize,
-		Commit: commit, Timestamp: time.Now(), PreApply: end.Checksum, NodeID: db.historyID,
+		Commit: commit, Timestamp: time.Now(), PreApply: end.Checksum, NodeID: db.history(),
 	}
 }
 

@@ -27,8 +27,9 @@ const StreamQueueBytes = 64 << 20
 // Commits of other programs on the same file are delivered too, at the latest with the
 // next commit or Checkpoint of this one.
 type Frames struct {
-	db   *DB
-	wake chan struct{} // holds a token after something happened; never closed
+	db        *DB
+	historyID uint64        // NodeID of the batches
+	wake      chan struct{} // holds a token after something happened; never closed
 
 	mu        sync.Mutex        // taken after DB.sealing and DB.recording, before DB.mu
 	end       translog.Position // of the last batch that was read from the WAL

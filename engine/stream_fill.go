@@ -65,7 +65,7 @@ func (f *Frames) read(to point) error {
 // readBatch reads one transaction and moves the stream's end behind it.
 func (f *Frames) readBatch(reader *wal.Reader) (*translog.Batch, error) {
 	batch := &translog.Batch{
-		Start: f.end, PageSize: f.db.pageSize, Timestamp: time.Now(), NodeID: f.db.historyID,
+		Start: f.end, PageSize: f.db.pageSize, Timestamp: time.Now(), NodeID: f.historyID,
 	}
 	at := f.end.FrameNo
 	for {

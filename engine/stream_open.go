@@ -59,7 +59,7 @@ func (db *DB) Frames(ctx context.Context, after translog.Position) (*Frames, err
 
 // newStream makes a stream that stands at the committed position, or a little later.
 func (db *DB) newStream(ctx context.Context, to point) (*Frames, error) {
-	f := &Frames{db: db, wake: make(chan struct{}, 1)}
+	f := &Frames{db: db, historyID: db.history(), wake: make(chan struct{}, 1)}
 	if err := db.seal(ctx, to); err != nil {
 		return nil, err
 	}

@@ -232,6 +232,6 @@ func (v *view) close() error {
 func (v *view) spec(follows translog.Position) translog.Spec {
 	return translog.Spec{
 		First: 1, Last: v.at.position, Follows: follows, PageSize: v.db.pageSize,
-		Commit: v.pages, Timestamp: time.Now(), NodeID: v.db.historyID,
+		Commit: v.pages, Timestamp: time.Now(), NodeID: v.db.history(),
 	}
 }
