@@ -41,9 +41,10 @@ func TestReplicaRefusesEveryWrite(t *testing.T) {
 		require.Equal(t, sqlite3.ErrReadonly, sqliteCode(err), what)
 	}
 	for _, statement := range []string{
-		"INSERT INTO t(x) VALUES(1)", "INSERT INTO t(x) VALUES(1) RETURNING id", "UPDATE t SET x = 1",
-		"DELETE FROM t", "CREATE TABLE u(x)", "DROP TABLE t", "CREATE TEMP TABLE u(x)", "VACUUM",
-		"REINDEX", "ANALYZE", "PRAGMA user_version = 5", "PRAGMA optimize", "PRAGMA auto_vacuum = 1",
+		"INSERT INTO t(x) VALUES(1)", "INSERT INTO t(x) VALUES(1) RETURNING id",
+		"UPDATE t SET x = 1", "DELETE FROM t", "CREATE TABLE u(x)", "DROP TABLE t", "VACUUM",
+		"CREATE TEMP TABLE u(x)", "REINDEX", "ANALYZE", "PRAGMA user_version = 5",
+		"PRAGMA optimize", "PRAGMA auto_vacuum = 1",
 		"BEGIN IMMEDIATE", "BEGIN EXCLUSIVE", "SELECT 1; DELETE FROM t",
 		"WITH a AS (SELECT 1, 2) INSERT INTO t SELECT * FROM a", "PRAGMA incremental_vacuum",
 		"SELECT * FROM pragma_optimize",

@@ -109,15 +109,17 @@ func TestStreamRefusesPositionsItNeverHad(t *testing.T) {
 	first, end := batches[0].End, batches[1].End
 	older := batches[0].Start
 	require.Equal(t, start, older.FrameNo)
-	inside := mylibsql.Position{FrameNo: first.FrameNo - 1, Checksum: first.Checksum}
+	at := func(frame mylibsql.FrameNo, sum mylibsql.Position) mylibsql.Position {
+		return mylibsql.Position{FrameNo: frame, Checksum: sum.Checksum}
+	}
 	for name, row := range map[string]struct {
 		after mylibsql.Position
 		want  error
 	}{
-		"ahead":            {mylibsql.Position{FrameNo: end.FrameNo + 1, Checksum: 1}, mylibsql.ErrGap},
-		"another content":  {mylibsql.Position{FrameNo: first.FrameNo, Checksum: 1}, mylibsql.ErrChecksum},
-		"another end":      {mylibsql.Position{FrameNo: end.FrameNo, Checksum: 1}, mylibsql.ErrChecksum},
-		"in a transaction": {inside, mylibsql.ErrGap},
+		"ahead":            {at(end.FrameNo+1, end), mylibsql.ErrGap},
+		"another content":  {at(first.FrameNo, end), mylibsql.ErrChecksum},
+		"another end":      {at(end.FrameNo, first), mylibsql.ErrChecksum},
+		"in a transaction": {at(first.FrameNo-1, first), mylibsql.ErrGap},
 		"no checksum":      {mylibsql.Position{FrameNo: first.FrameNo}, mylibsql.ErrFormat},
 	} {
 		_, err := db.lib.Frames(t.Context(), row.after)
