@@ -98,8 +98,8 @@ func TestTransactionKeepsItsSnapshot(t *testing.T) {
 	require.NoError(t, tx.Commit())
 }
 
-// TestReadOfAPositionThatNeverComes ends with its context, and at once for a plain reader, which has
-// no positions.
+// TestReadOfAPositionThatNeverComes ends with its context, and at once for a plain reader, which
+// has no positions.
 func TestReadOfAPositionThatNeverComes(t *testing.T) {
 	_, r := openFollowed(t)
 	position := r.lib.Stats().Committed

@@ -16,14 +16,14 @@
 // Every frame that SQLite commits to the WAL has a number, its position in the history of
 // the database. One frame of the WAL with its position is known, and the others count from
 // there; that frame moves when SQLite restarts the WAL. On a replica a log, however few
-// its frames, leads to the position that it ends at. The wal-index header tells the last committed frame. It is asked after every
-// step, reset and close of a statement that may write, while the gate is held, for
-// SQLite's own hook misses commits that end in a reset.
+// its frames, leads to the position that it ends at. The wal-index header tells the last
+// committed frame. It is asked after every step, reset and close of a statement that may
+// write, while the gate is held, for SQLite's own hook misses commits that end in a reset.
 //
 // # What must hold
 //
-//  1. Guard. One read transaction of the engine is always open, except inside a reset,
-//     where SQLite's write lock is held instead. While it is open, nobody can let SQLite
+//  1. Guard. On a primary one read transaction of the engine is always open, except inside
+//     a reset, where SQLite's write lock is held instead. While it is open, nobody can let SQLite
 //     overwrite a frame that came after it: a checkpoint copies frames only up to the
 //     oldest reader, and the WAL restarts only when all of it is copied. A guard that
 //     SQLite lets read from the database file alone (read lock 0) keeps checkpoints from
