@@ -168,5 +168,7 @@ func (db *DB) closeFiles() error {
 	for _, p := range db.sealer.pending {
 		errs = append(errs, p.log.Close())
 	}
+	db.recording.Lock()
+	defer db.recording.Unlock()
 	return errors.Join(append(errs, db.sidecar.release())...)
 }

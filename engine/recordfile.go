@@ -44,6 +44,9 @@ func (p point) anchor() anchor {
 }
 
 func (db *DB) writeRecordLocked(next record, sync bool) error {
+	if db.isClosed() {
+		return ErrClosed // the lock is gone, and with it the right to write
+	}
 	next.Generation = db.record.Generation + 1
 	if err := db.sidecar.writeState(next, sync); err != nil {
 		return err

@@ -37,6 +37,7 @@ func Seed(path string, role Role, pageSize int, saved translog.Position, history
 	if err == nil {
 		err = syncFolder(side.folder)
 	}
+	err = errors.Join(err, side.release())
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(side.folder))
 	}

@@ -25,6 +25,7 @@ type sidecar struct {
 	folder string
 	mode   fs.FileMode // of files
 	lock   *os.File    // holds the flock while the database is open
+	state  *os.File    // guarded by DB.recording; nil before the first write
 }
 
 // openSidecar creates the folder if it is missing, and tells so by fresh.
@@ -121,12 +122,16 @@ func readPID(file *os.File) int {
 	return pid
 }
 
-func (s *sidecar) release() error {
-	if s.lock == nil {
-		return nil
+// release closes what is open, the lock last.
+func (s *sidecar) release() (err error) {
+	if s.state != nil {
+		err = s.state.Close()
+		s.state = nil
 	}
-	err := s.lock.Close()
-	s.lock = nil
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+		s.lock = nil
+	}
 	return err
 }
 

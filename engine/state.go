@@ -137,22 +137,23 @@ func (s *sidecar) readState() (r record, found bool, err error) {
 }
 
 // writeState writes the next record, durably when sync is set. After an error the old
-// record or the new one counts.
+// record or the new one counts. The file stays open until release.
 func (s *sidecar) writeState(r record, sync bool) error {
 	slot, err := encodeSlot(r)
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(s.statePath(), os.O_CREATE|os.O_WRONLY, s.mode)
-	if err != nil {
-		return fmt.Errorf("engine: state: %w", err)
+	if s.state == nil {
+		s.state, err = os.OpenFile(s.statePath(), os.O_CREATE|os.O_WRONLY, s.mode)
+		if err != nil {
+			return fmt.Errorf("engine: state: %w", err)
+		}
 	}
-	offset := int64(r.Generation%2) * stateSlotBytes
-	_, err = file.WriteAt(slot, offset)
+	_, err = s.state.WriteAt(slot, int64(r.Generation%2)*stateSlotBytes)
 	if err == nil && sync {
-		err = file.Sync()
+		err = s.state.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err != nil {
 		return fmt.Errorf("engine: state: %w", err)
 	}
 	return nil
