@@ -30,18 +30,25 @@ func loseAnswer(store *checkpoint.Directory) func(context.Context, *mylibsql.Log
 func storageIsDown(context.Context, *mylibsql.Log) error { return errAnswerLost }
 
 // TestPowerCutBehindALostAnswer copies what a power cut leaves at the moment when the store has the
-// log and this machine does not know it. The copy goes on with the same history.
+// log and this machine does not know it, with the state as it was written then or, since that was
+// not fsynced, as it was before. The copy goes on with the same history.
 func TestPowerCutBehindALostAnswer(t *testing.T) {
-	for _, first := range []bool{false, true} {
+	for _, row := range []struct{ first, oldState bool }{
+		{false, false}, {false, true}, {true, false}, {true, true},
+	} {
+		first := row.first
 		store, crashed := openStore(t), filepath.Join(t.TempDir(), "crashed")
 		db := openDatabase(t, "")
 		db.exec(t, "CREATE TABLE t(x)")
 		if !first {
 			db.saveAll(t, store)
 		}
+		state := filepath.Join(filepath.Dir(db.path), "app.db-mylibsql", "state")
+		durable, err := os.ReadFile(state) // not one of SQLite's files
+		require.NoError(t, err)
 		db.exec(t, "INSERT INTO t VALUES(1)")
 		var landed mylibsql.FrameNo
-		_, err := db.lib.Checkpoint(context.Background(),
+		_, err = db.lib.Checkpoint(context.Background(),
 			func(ctx context.Context, log *mylibsql.Log) error {
 				landed = log.Last()
 				if err := store.Save(ctx, log); err != nil {
@@ -52,6 +59,10 @@ func TestPowerCutBehindALostAnswer(t *testing.T) {
 			})
 		require.NoError(t, err)
 		require.NoError(t, os.Remove(filepath.Join(crashed, "app.db-shm")))
+		if row.oldState && !first { // the first offer of a WAL is fsynced
+			state := filepath.Join(crashed, "app.db-mylibsql", "state")
+			require.NoError(t, os.WriteFile(state, durable, 0o600))
+		}
 
 		next := openDatabaseAt(t, filepath.Join(crashed, "app.db"), "")
 		require.Equal(t, landed, next.lib.Stats().Committed)

@@ -12,7 +12,7 @@ import (
 )
 
 // Save makes log the next record, as [Store] says. It writes the log once and syncs one
-// file and two folders (three for a snapshot).
+// file and one folder.
 //
 // When the context ends, the disk is full or anything else fails before the record
 // exists, nothing is left behind. When the record exists but a further name could not be

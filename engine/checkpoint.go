@@ -177,7 +177,7 @@ func (db *DB) settleOffer(ctx context.Context, o *offer, answer error) error {
 	db.sealer.offering = 0
 	var taken *translog.TakenError
 	if errors.As(answer, &taken) {
-		return errors.Join(db.settleTaken(o, taken, answer), closeErr)
+		return errors.Join(db.settleTaken(ctx, o, taken, answer), closeErr)
 	}
 	var gap *translog.GapError
 	if errors.As(answer, &gap) && db.isInherited(o) {
@@ -202,7 +202,9 @@ func (db *DB) confirm(end translog.Position, observed time.Time) error {
 	db.mu.Lock()
 	db.offered = nil
 	db.mu.Unlock()
-	if err := db.writeRecord(false); err != nil {
+	// Behind the acks, so that they do not wait for this fsync: a power cut that comes
+	// before it finds the log in the store (settleTaken).
+	if err := db.writeRecord(true); err != nil {
 		db.log.Warn("state not written", "path", db.path, "error", err)
 	}
 	return nil
@@ -210,10 +212,13 @@ func (db *DB) confirm(end translog.Position, observed time.Time) error {
 
 // settleTaken handles a place in the history that is taken. When the log there is one
 // that was offered from here, its save had succeeded and only the answer was lost: it
-// counts, and the next Checkpoint continues from its end. Any other log was written by
-// another primary.
-func (db *DB) settleTaken(o *offer, taken *translog.TakenError, answer error) error {
-	if !db.wasOffered(taken.End) {
+// counts, and the next Checkpoint continues from its end. So it is when the state does not
+// know of the offer, for a power cut took that back, and the database had the very content
+// of the log's end there. Any other log was written by another primary.
+func (db *DB) settleTaken(
+	ctx context.Context, o *offer, taken *translog.TakenError, answer error,
+) error {
+	if !db.wasOffered(taken.End) && !db.had(context.WithoutCancel(ctx), taken.End) {
 		return db.fail(fmt.Errorf("%w: %w", ErrFenced, answer))
 	}
 	if err := db.confirm(taken.End, o.observed); err != nil {
@@ -259,8 +264,10 @@ func (db *DB) isClosed() bool {
 	return db.closed
 }
 
-// noteOffer remembers a log whose save is about to be tried, durably: should the answer
-// be lost, and this machine too, the store tells by the log's end that it was ours.
+// noteOffer remembers a log whose save is about to be tried: should the answer be lost,
+// the store tells by the log's end that it was ours. A killed process finds it in the state;
+// after a power cut the WAL, which was fsynced, tells what the content was. For that the
+// state must name a frame of this WAL, so the first offer after a restart is fsynced.
 func (db *DB) noteOffer(end translog.Position) error {
 	db.mu.Lock()
 	before := db.offered
@@ -271,7 +278,7 @@ func (db *DB) noteOffer(end translog.Position) error {
 		db.offered = append(slices.Clone(before[excess:]), end)
 	}
 	db.mu.Unlock()
-	err := db.writeRecord(true)
+	err := db.writeRecord(!db.isAnchored())
 	if err != nil {
 		db.mu.Lock()
 		db.offered = before

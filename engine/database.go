@@ -75,6 +75,7 @@ type DB struct {
 
 	recording sync.Mutex // guards record and the writing of it; taken before mu
 	record    record     // what the state file says
+	durable   anchor     // of the last record that was fsynced
 
 	file *openFile // in the registry, which counts the holders
 }

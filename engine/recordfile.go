@@ -52,7 +52,19 @@ func (db *DB) writeRecordLocked(next record, sync bool) error {
 		return err
 	}
 	db.record = next
+	if sync {
+		db.durable = next.Anchor
+	}
 	return nil
+}
+
+// isAnchored reports whether the state names a frame of the present WAL durably.
+func (db *DB) isAnchored() bool {
+	db.recording.Lock()
+	defer db.recording.Unlock()
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.durable.Frame > 0 && db.durable.Salt == db.last.salt
 }
 
 // recordRestart ties the position to the new WAL at the first commit after a restart, so

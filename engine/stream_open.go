@@ -57,6 +57,20 @@ func (db *DB) Frames(ctx context.Context, after translog.Position) (*Frames, err
 	return f, nil
 }
 
+// had reports whether the database had this content at this position, as far as the WAL
+// can tell. The caller holds sealing.
+func (db *DB) had(ctx context.Context, at translog.Position) bool {
+	to, _, err := db.observeIndex()
+	if err != nil || at.Checksum == 0 {
+		return false
+	}
+	f, err := db.newStream(ctx, to)
+	if err != nil {
+		return false
+	}
+	return f.end == at || f.moveBack(ctx, at) == nil
+}
+
 // newStream makes a stream that stands at the committed position, or a little later.
 func (db *DB) newStream(ctx context.Context, to point) (*Frames, error) {
 	f := &Frames{db: db, historyID: db.history(), wake: make(chan struct{}, 1)}
@@ -89,7 +103,7 @@ func (db *DB) newStream(ctx context.Context, to point) (*Frames, error) {
 func (f *Frames) rewind(ctx context.Context, after translog.Position) error {
 	db := f.db
 	db.mu.Lock()
-	last, oldest := db.last, max(db.guardedFrom, db.last.base)
+	oldest := max(db.guardedFrom, db.last.base)
 	db.mu.Unlock()
 	switch {
 	case after.Checksum == 0:
@@ -98,11 +112,20 @@ func (f *Frames) rewind(ctx context.Context, after translog.Position) error {
 		return &translog.GapError{Have: f.end, Want: after}
 	case after.FrameNo == f.end.FrameNo:
 		return &translog.ChecksumError{At: after.FrameNo, Got: f.end.Checksum, Want: after.Checksum}
-	case after.FrameNo < oldest || last.salt != f.salt:
+	case after.FrameNo < oldest:
 		return fmt.Errorf("%w: position %d is older than %d", ErrLagged, after.FrameNo, oldest)
 	}
+	return f.moveBack(ctx, after)
+}
+
+// moveBack is rewind for a position behind the stream's. What it finds is right when the
+// database file holds nothing newer than the position; else the checksum tells.
+func (f *Frames) moveBack(ctx context.Context, after translog.Position) error {
+	f.db.mu.Lock()
+	last := f.db.last
+	f.db.mu.Unlock()
 	frame, ok := last.frameOf(after.FrameNo)
-	if !ok {
+	if !ok || last.salt != f.salt || after.FrameNo > f.end.FrameNo {
 		return fmt.Errorf("%w: position %d", ErrLagged, after.FrameNo)
 	}
 	b, err := f.look(ctx, frame)
