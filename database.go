@@ -114,6 +114,17 @@ func (d *Database) Replicate(ctx context.Context, log *Log) error {
 	return hideBadConn(db.Replicate(ctx, log))
 }
 
+// Sync makes durable what is committed here, or on a replica applied, so that a power cut
+// does not take it back: call it before an AckReplicated that is to promise as much. It
+// costs an fsync, two on a replica.
+func (d *Database) Sync(ctx context.Context) error {
+	db, err := d.db(ctx)
+	if err != nil {
+		return err
+	}
+	return hideBadConn(db.Sync(ctx))
+}
+
 // Position is the position of the last commit, or of the last log on a replica, with the
 // checksum of the whole database there: what Frames of the primary goes on from. On a
 // primary the checksum is 0 as long as nothing was saved.

@@ -75,8 +75,8 @@
 // with another program makes it diverge: it goes on serving reads, and [ErrDiverged] asks
 // for a snapshot.
 //
-// What was applied survives the end of the process. After a power cut a replica may be
-// where it was before, or may need a snapshot.
+// What was applied survives the end of the process. After a power cut a replica is at least
+// where [Database.Sync] or a checkpoint of its WAL last left it, and goes on from there.
 //
 // # Live frames
 //
@@ -92,10 +92,15 @@
 //
 // [MergeBatches] makes one log of all that has queued up ([Frames.TryNext]), which is how a
 // replica keeps pace with a fast primary. [Frames.AckReplicated] resolves acks without a
-// checkpoint: it says that the reader has the position safely, whatever that means to it.
-// One stream's word is enough, unless _replica_acks asks for more. A reader that falls
-// behind by more than 64 MiB when the WAL is reset gets [ErrLagged]: it takes the next saved
-// log, or a snapshot, and opens another stream from there.
+// checkpoint: it says that the reader has the position safely, whatever that means to it
+// ([Database.Sync] first makes it mean a power cut). Acknowledge merged logs rather than
+// single commits, and send the next log once the last one is acknowledged: what is committed
+// meanwhile is merged then, and each acknowledgement costs an fsync here.
+// The zero position is for who wants what comes next; an empty replica takes a snapshot
+// first. One stream's word is enough, unless _replica_acks asks for more. A reader that falls
+// behind by more than 64 MiB when the WAL is reset, or was away while it was, gets
+// [ErrLagged]: it takes what was saved since, after a Checkpoint if that was not yet, and
+// opens another stream from there.
 //
 // # Roles
 //

@@ -32,7 +32,7 @@ func (db *DB) apply(ctx context.Context, r *replication) (err error) {
 	if err := db.writer.exec(roleBusyTimeout); err != nil {
 		return err
 	}
-	if err := db.preparePageSize(r.log.PageSize()); err != nil {
+	if err := db.preparePageSize(r.pageSize); err != nil {
 		return err
 	}
 	if err := db.writer.exec("BEGIN IMMEDIATE"); err != nil {
@@ -69,18 +69,18 @@ const walFramesMax = 1 << 31
 // writeFrames appends the log to the WAL, its commit mark included. After an error there
 // is no commit.
 func (db *DB) writeFrames(ctx context.Context, r *replication) (sqlite.State, error) {
-	last, state, err := db.observeIndex()
+	_, state, err := db.observeIndex()
 	if err != nil {
 		return state, err
 	}
-	if db.isDiverged() && !r.log.IsSnapshot() {
+	if db.isDiverged() && !r.snapshot {
 		return state, ErrDiverged
 	}
 	if uint64(state.MaxFrame)+uint64(len(r.pages)) > walFramesMax {
 		return state, fmt.Errorf("engine: WAL of %d frames cannot take %d more",
 			state.MaxFrame, len(r.pages))
 	}
-	f, err := db.newFrameWriter(state, r.log.PageSize())
+	f, err := db.newFrameWriter(state, r.pageSize)
 	if err != nil {
 		return state, err
 	}
@@ -90,8 +90,8 @@ func (db *DB) writeFrames(ctx context.Context, r *replication) (sqlite.State, er
 	if err := db.writer.handle.AppendIndex(state.MaxFrame, r.pages); err != nil {
 		return state, err
 	}
-	next := f.next(state, r.log.Commit())
-	if err := db.writeIntent(last, next, r.log.End()); err != nil {
+	next := f.next(state, r.commit)
+	if err := db.writeIntent(next, r.end); err != nil {
 		return state, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -103,7 +103,7 @@ func (db *DB) writeFrames(ctx context.Context, r *replication) (sqlite.State, er
 // writeIntent notes which frame will end which position, so that whoever finds the frame
 // after a crash knows. It does not fsync: a killed process leaves it to the system, and a
 // power cut that takes it makes the replica read its own content (see resumeReplica).
-func (db *DB) writeIntent(from point, next sqlite.State, to translog.Position) error {
+func (db *DB) writeIntent(next sqlite.State, to translog.Position) error {
 	db.mu.Lock()
 	db.intent = &anchor{Position: to.FrameNo, Content: to.Checksum, Salt: next.Salt,
 		Frame: next.MaxFrame, Checksum: next.Checksum}
@@ -120,7 +120,7 @@ func (db *DB) dropIntent() {
 // publish makes the log visible and moves the position, at once for everybody who looks at
 // either.
 func (db *DB) publish(r *replication, next sqlite.State) error {
-	end := r.log.End()
+	end := r.end
 	db.enterSums(r)
 	db.mu.Lock()
 	change, err := db.writer.handle.Publish(next)
@@ -138,9 +138,6 @@ func (db *DB) publish(r *replication, next sqlite.State) error {
 		pages: next.PageCount,
 	}
 	db.saved = end
-	if id := r.log.NodeID(); id != 0 {
-		db.historyID = id
-	}
 	db.committed.Store(uint64(end.FrameNo))
 	fireAll(db.readers.take(end.FrameNo), nil) // they only send to a channel
 	db.mu.Unlock()
@@ -151,14 +148,14 @@ func (db *DB) publish(r *replication, next sqlite.State) error {
 // enterSums takes over the sums of a log's pages.
 func (db *DB) enterSums(r *replication) {
 	known := &db.sealer.sums
-	if r.log.IsSnapshot() {
+	if r.snapshot {
 		*known = sums{}
 	}
-	known.resize(max(known.pages(), r.log.Commit()))
+	known.resize(max(known.pages(), r.commit))
 	for i, page := range r.pages {
 		known.set(translog.PageNo(page), r.sums[i])
 	}
-	known.resize(r.log.Commit())
+	known.resize(r.commit)
 }
 
 // reopenWriter replaces the writer after a COMMIT that failed: its page cache is stale.
@@ -220,7 +217,7 @@ func (db *DB) newFrameWriter(state sqlite.State, pageSize int) (*frameWriter, er
 // writeAll writes every page of a log but the last few, which it keeps until flush.
 func (f *frameWriter) writeAll(ctx context.Context, r *replication) error {
 	if r.images != nil {
-		size := r.log.PageSize()
+		size := r.pageSize
 		for i, page := range r.pages {
 			if err := f.add(r, i, page, r.images[i*size:(i+1)*size]); err != nil {
 				return err
@@ -259,7 +256,7 @@ func (f *frameWriter) add(r *replication, i int, page uint32, data []byte) error
 	}
 	var commit uint32
 	if i == len(r.pages)-1 {
-		commit = r.log.Commit()
+		commit = r.commit
 	}
 	f.buffer, f.cursor = wal.AppendFrame(f.buffer, f.header, f.cursor, page, commit, data)
 	return nil

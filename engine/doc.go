@@ -73,7 +73,7 @@
 // acknowledged; the ends of the logs whose save has an unknown outcome (offered); the
 // number that all logs of the history carry as NodeID (history_id); after a promotion the
 // position that counts as saved although the store may lack it (inherited); and on a
-// replica the log that is being applied (intent).
+// replica the log that is being applied (intent), and the place that was fsynced (durable).
 //
 // The outbox is created only after the state was fsynced. So an outbox without a state is
 // the mark of a state that was lost, and the database is refused (ErrState); a folder with
@@ -127,10 +127,12 @@
 //     processes kept the wal-index alive there is no recovery, and it is as in 1: should they
 //     be gone at a later open, the intent is still in the state.
 //  3. after the WAL was copied to the database file: the state noted what that looks like.
-//  4. a power cut took back one of WAL and state, or somebody wrote to the closed replica: the
-//     whole database is read, and is at the anchor or the intent if it has the checksum of one.
-//     Otherwise the replica serves its readers, takes no log (ErrDiverged), and waits for a
-//     snapshot.
+//  4. a power cut took back some of the WAL or of the state, or somebody wrote to the closed
+//     replica: the whole database is read, and is at a position of the state if it has that
+//     one's checksum. Else it goes back to where it was last synced (durable, in the state),
+//     by a transaction that gives the pages their old content: at the latest that is where the
+//     WAL was last copied to the database file. When that content is not there either, the
+//     replica serves its readers, takes no log (ErrDiverged), and waits for a snapshot.
 //
 // A replica has no guard: everything in its WAL is saved elsewhere. A foreign checkpoint does
 // no harm, a foreign commit is found by the commit counter of the wal-index.

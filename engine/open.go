@@ -93,6 +93,11 @@ func (db *DB) start(empty bool) error {
 		db.historyID = newHistoryID()
 	}
 	db.guardedFrom = db.last.position
+	if db.replica.Load() { // its state says what is durable
+		if err := db.syncWAL(); err != nil {
+			return err
+		}
+	}
 	if err := db.writeRecord(true); err != nil {
 		return err
 	}

@@ -48,6 +48,12 @@ func (db *DB) writeRecordLocked(next record, sync bool) error {
 		return ErrClosed // the lock is gone, and with it the right to write
 	}
 	next.Generation = db.record.Generation + 1
+	if next.Role == RoleReplica {
+		next.Durable = &db.durable
+		if sync {
+			next.Durable = &next.Anchor
+		}
+	}
 	if err := db.sidecar.writeState(next, sync); err != nil {
 		return err
 	}

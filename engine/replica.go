@@ -24,8 +24,8 @@ import (
 // too late, SQLite's ErrBusy while another program holds the write lock, and the context's
 // error when that ends before the log was published.
 //
-// On return the log survives the end of the process. A power cut may take it back: the
-// position tells then from where to replicate again. One Replicate runs at a time. The log
+// On return the log survives the end of the process. A power cut may take back what came
+// after the last Sync, as a whole: the position tells then from where to replicate again. One Replicate runs at a time. The log
 // is not closed and not kept. A large one is read twice, and takes 4 bytes of memory a
 // page.
 func (db *DB) Replicate(ctx context.Context, log *translog.Log) error {
@@ -56,8 +56,47 @@ func (db *DB) Replicate(ctx context.Context, log *translog.Log) error {
 	if err := db.apply(ctx, r); err != nil {
 		return err
 	}
+	db.adoptHistory(log.NodeID())
 	db.truncateIfDue()
+	if r.images == nil { // too large to be taken back after a power cut
+		return db.syncReplica()
+	}
 	return nil
+}
+
+// adoptHistory makes a replica that has none yet part of a history. The next record, of the
+// next log or the close, has it.
+func (db *DB) adoptHistory(id uint64) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if id != 0 {
+		db.historyID = id
+	}
+}
+
+// Sync makes durable what is committed, or on a replica applied: it survives a power cut,
+// after which a replica is at this position or a later one. It is what an AckReplicated
+// that promises as much has to wait for. It costs an fsync, two on a replica. It returns
+// ErrClosed or ErrPoisoned.
+func (db *DB) Sync(ctx context.Context) error {
+	if err := db.sealing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer db.sealing.Release(1)
+	if err := db.usable(); err != nil {
+		return err
+	}
+	if !db.replica.Load() {
+		return db.syncWAL()
+	}
+	return db.syncReplica()
+}
+
+func (db *DB) syncReplica() error {
+	if err := db.syncWAL(); err != nil {
+		return err
+	}
+	return db.writeRecord(true)
 }
 
 // Position is the last position with the checksum of the whole database there. On a
@@ -148,18 +187,25 @@ func (db *DB) followLocked(s sqlite.State) {
 	db.resetFrame = 0
 }
 
-// replication is a log that was read and verified against the replica.
+// replication is what brings a replica to another position: some pages, verified.
 type replication struct {
-	log    *translog.Log
-	pages  []uint32            // in ascending order
-	sums   []translog.Checksum // of pages
-	images []byte              // of pages; nil when they are too large to keep
+	end      translog.Position
+	pageSize int
+	commit   uint32              // size of the database at the end, in pages
+	snapshot bool                // it has every page
+	pages    []uint32            // in ascending order
+	sums     []translog.Checksum // of pages
+	images   []byte              // of pages; nil when they are too large to keep
+	log      *translog.Log       // where the pages come from then
 }
 
 // readReplication reads a log to its verified end, and works out the checksum of the
 // database that it leads to.
 func (db *DB) readReplication(ctx context.Context, log *translog.Log) (*replication, error) {
-	r := &replication{log: log}
+	r := &replication{
+		end: log.End(), pageSize: log.PageSize(), commit: log.Commit(),
+		snapshot: log.IsSnapshot(), log: log,
+	}
 	keep := true
 	images := db.sealer.images[:0]
 	for page, err := range log.Pages() {
@@ -184,7 +230,7 @@ func (db *DB) readReplication(ctx context.Context, log *translog.Log) (*replicat
 	if cap(images) <= sealKeepBytes {
 		db.sealer.images = images
 	}
-	if log.IsSnapshot() {
+	if r.snapshot {
 		return r, nil // its checksum is that of its own pages, which were all read
 	}
 	if err := db.checkReplicaGrowth(r); err != nil {
@@ -195,7 +241,7 @@ func (db *DB) readReplication(ctx context.Context, log *translog.Log) (*replicat
 
 // checkReplicaGrowth refuses a log without some page that the database grows by.
 func (db *DB) checkReplicaGrowth(r *replication) error {
-	before, after := db.sealer.sums.pages(), r.log.Commit()
+	before, after := db.sealer.sums.pages(), r.commit
 	if after <= before {
 		return nil
 	}
@@ -217,7 +263,7 @@ func (db *DB) checkReplicaGrowth(r *replication) error {
 // checkReplicaSum compares the checksum that the database gets with the one that the log
 // demands.
 func (db *DB) checkReplicaSum(ctx context.Context, r *replication) error {
-	at, want := db.Saved(), r.log.End()
+	at, want := db.Saved(), r.end
 	total := at.Checksum
 	if at.IsZero() {
 		total = translog.EmptyChecksum
@@ -232,7 +278,7 @@ func (db *DB) checkReplicaSum(ctx context.Context, r *replication) error {
 		}
 		total = total.Replace(before, r.sums[i])
 	}
-	removed, err := db.sumOfCutPages(r.log.Commit())
+	removed, err := db.sumOfCutPages(r.commit)
 	if err != nil {
 		return err
 	}

@@ -5,9 +5,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"time"
-
-	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
 )
 
 // A replica's WAL shrinks only by TRUNCATE: the other modes leave it to the next writer of
@@ -57,10 +54,7 @@ func (db *DB) truncate() (complete bool, err error) {
 // copyWAL copies the whole WAL to the database file, and notes in the state what that
 // looks like then: a later TRUNCATE only removes the WAL.
 func (db *DB) copyWAL() (complete bool, err error) {
-	if err := db.syncWAL(); err != nil {
-		return false, err
-	}
-	if err := db.writeRecord(true); err != nil {
+	if err := db.syncReplica(); err != nil {
 		return false, err
 	}
 	complete, err = db.writer.checkpoint("PASSIVE")
@@ -78,76 +72,6 @@ func (db *DB) settleReplica() error {
 		db.writer.handle.CheckpointOnClose()
 	}
 	return err
-}
-
-// resumeReplica finds the position of a replica. The state names two: the one that it had,
-// and the one that the log under way at that time would lead to. Which of them counts is
-// told by the WAL's last frame; by the database file alone, if it is still what it was; and
-// else by the content. A replica that is neither was written to by somebody else, or a
-// power cut took back only one of state and WAL: it serves its readers and waits for a
-// snapshot.
-func (db *DB) resumeReplica(r record, state sqlite.State) error {
-	db.record = r
-	db.saved = r.Saved
-	db.published = state.Change
-	places := []anchor{r.Anchor}
-	if r.Intent != nil {
-		places = append(places, *r.Intent)
-	}
-	place, found := db.placeByFrame(r, places, state)
-	if !found {
-		var err error
-		if place, found, err = db.placeByContent(places, state); err != nil {
-			return err
-		}
-	}
-	db.begin(generation{base: place.Position, after: state.MaxFrame}, state)
-	if !found {
-		db.diverged = true
-		db.log.Error("replica is not what its state says: it needs a snapshot",
-			"path", db.path, "position", place.Position)
-	}
-	db.saved.FrameNo, db.saved.Checksum = place.Position, place.Content
-	db.sealer.end = db.saved
-	db.unsavedSince = time.Time{}
-	if place.Position == r.Anchor.Position {
-		db.intent = r.Intent // its frames may lie in the WAL, and be published by a recovery
-	}
-	return db.scanReplica(state)
-}
-
-// placeByFrame finds the place whose frame is the WAL's last, or that the database file
-// alone holds.
-func (db *DB) placeByFrame(r record, places []anchor, state sqlite.State) (anchor, bool) {
-	for _, place := range places {
-		if place.Frame > 0 && place.Frame == state.MaxFrame && place.Salt == state.Salt &&
-			db.hasFrame(place) {
-			return place, true
-		}
-	}
-	if r.Anchor.Position == 0 && r.Intent == nil {
-		return r.Anchor, true // nothing was applied yet, and the first log is a snapshot
-	}
-	for _, place := range places {
-		if state.MaxFrame == 0 && place.Position == r.FileHolds && db.isFile(r.File) {
-			return place, true
-		}
-	}
-	return r.Anchor, false
-}
-
-// placeByContent reads the whole database and compares its checksum.
-func (db *DB) placeByContent(places []anchor, state sqlite.State) (anchor, bool, error) {
-	sum, err := db.checksumAt(state.MaxFrame, state)
-	if err != nil {
-		return places[0], false, err
-	}
-	for _, place := range places {
-		if place.Content != 0 && place.Content == sum {
-			return place, true, nil
-		}
-	}
-	return places[0], false, nil
 }
 
 // resetReplica answers PRAGMA wal_checkpoint on a replica.

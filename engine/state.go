@@ -32,6 +32,7 @@ type record struct {
 	Acknowledged translog.FrameNo `json:"acknowledged,omitempty"` // through live streams
 	Inherited    translog.FrameNo `json:"inherited,omitempty"`    // position of the promotion
 	Intent       *anchor          `json:"intent,omitempty"`       // what a replica is about to apply
+	Durable      *anchor          `json:"durable,omitempty"`      // of a replica: fsynced, as is this
 }
 
 // vouchedFor is the position up to which somebody else relies on what the database holds.

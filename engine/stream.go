@@ -108,6 +108,13 @@ func (f *Frames) Position() translog.FrameNo {
 	return f.delivered
 }
 
+// Acknowledged is the position that was acknowledged last, or where the stream began.
+func (f *Frames) Acknowledged() translog.FrameNo {
+	f.db.mu.Lock()
+	defer f.db.mu.Unlock()
+	return f.acknowledged
+}
+
 // Close ends the stream: Next returns ErrClosed from now on. What it acknowledged stays
 // acknowledged. Closing again does nothing.
 func (f *Frames) Close() error {

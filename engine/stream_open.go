@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
@@ -128,7 +127,7 @@ func (f *Frames) moveBack(ctx context.Context, after translog.Position) error {
 	if !ok || last.salt != f.salt || after.FrameNo > f.end.FrameNo {
 		return fmt.Errorf("%w: position %d", ErrLagged, after.FrameNo)
 	}
-	b, err := f.look(ctx, frame)
+	b, err := f.db.lookBack(ctx, f.salt, frame, f.cursor.Frame)
 	if err != nil {
 		return err
 	}
@@ -146,57 +145,9 @@ func (f *Frames) moveBack(ctx context.Context, after translog.Position) error {
 	return nil
 }
 
-// before is what the WAL tells of the database at an earlier frame.
-type before struct {
-	isEnd   bool                       // a transaction ends there
-	cursor  wal.Cursor                 // after it
-	pages   uint32                     // size of the database
-	images  map[translog.PageNo]uint32 // newest frame of each page up to it
-	changed map[translog.PageNo]bool   // pages that have frames after it
-}
-
-// look reads the WAL up to the stream's end.
-func (f *Frames) look(ctx context.Context, frame uint32) (*before, error) {
-	header, err := f.db.walHeader(f.salt)
-	if err != nil {
-		return nil, err
-	}
-	b := &before{isEnd: frame == 0, cursor: wal.Cursor{Checksum: header.Checksum},
-		images: map[translog.PageNo]uint32{}, changed: map[translog.PageNo]bool{}}
-	if frame == 0 {
-		size, err := f.db.guard.handle.FileSize()
-		if err != nil {
-			return nil, err
-		}
-		b.pages = uint32(size / int64(f.db.pageSize))
-	}
-	reader := wal.NewReader(f.db.walFile, header, b.cursor)
-	reader.Limit(f.cursor.Frame)
-	for {
-		read, err := reader.Next()
-		if errors.Is(err, io.EOF) {
-			return b, nil
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return nil, err
-		}
-		if read.Index > frame {
-			b.changed[translog.PageNo(read.PageNo)] = true
-			continue
-		}
-		b.images[translog.PageNo(read.PageNo)] = read.Index
-		if read.Index == frame {
-			b.isEnd, b.pages, b.cursor = read.Commit != 0, read.Commit, reader.Cursor()
-		}
-	}
-}
-
 // takeBack gives the stream the sums that the pages had before, and returns the checksum
 // of the database there.
-func (f *Frames) takeBack(b *before) (translog.Checksum, error) {
+func (f *Frames) takeBack(b *earlier) (translog.Checksum, error) {
 	now := f.sums.pages()
 	total := f.end.Checksum
 	f.sums.resize(max(now, b.pages))
@@ -213,7 +164,7 @@ func (f *Frames) takeBack(b *before) (translog.Checksum, error) {
 			sum = f.sums.known[page-1] // known, for it has a frame that was read
 		}
 		if uint32(page) <= b.pages {
-			if old, err = f.sumAt(page, b.images[page]); err != nil {
+			if old, err = f.db.sumThen(page, b); err != nil {
 				return 0, err
 			}
 			f.sums.set(page, old)
@@ -222,16 +173,4 @@ func (f *Frames) takeBack(b *before) (translog.Checksum, error) {
 	}
 	f.sums.resize(b.pages)
 	return total, nil
-}
-
-// sumAt is the sum of a page's image in the WAL, or in the database file for frame 0.
-func (f *Frames) sumAt(page translog.PageNo, frame uint32) (translog.Checksum, error) {
-	image := make([]byte, f.db.pageSize)
-	var err error
-	if frame > 0 {
-		err = wal.ReadFrameData(f.db.walFile, frame, f.db.pageSize, image)
-	} else {
-		err = f.db.readPage(page, image)
-	}
-	return translog.PageSum(page, image), err
 }
