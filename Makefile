@@ -6,7 +6,7 @@ BENCH    ?= .
 COUNT    ?= 1
 FILE     ?=
 
-.PHONY: check test fuzz bench quickstart interop compat
+.PHONY: check test fuzz bench quickstart follow interop compat
 
 check: ## formatting, vet, staticcheck, tests under the race detector
 	@bash .ci/run format vet staticcheck race
@@ -22,6 +22,9 @@ bench: ## benchmarks beside plain go-sqlite3; BENCH selects, COUNT repeats
 
 quickstart: ## the quickstart on FILE, or on a database that it makes
 	go run ./examples/quickstart $(FILE)
+
+follow: ## a primary and two replicas on this machine
+	go run ./examples/follow
 
 interop: ## our logs through the ltx tool and litestream
 	@bash .ci/run interop

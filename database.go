@@ -138,8 +138,9 @@ func (d *Database) Position(ctx context.Context) (Position, error) {
 }
 
 // Frames opens a live stream of the transactions that are committed after a position, that
-// of a replica or the End of a log; the zero position stands for now. Several may be open,
-// each with acknowledgements of its own. The caller closes it.
+// of a replica or the End of a log; the zero position stands for now (an empty replica
+// takes a snapshot before). Several may be open, each with acknowledgements of its own. The
+// caller closes it.
 //
 // It returns ErrGap for a position that this primary never had, ErrChecksum when it had
 // another content there, ErrLagged when it is older than what the WAL holds: take the logs

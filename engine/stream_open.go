@@ -13,7 +13,8 @@ import (
 )
 
 // Frames opens a live stream of what is committed after a position: that of a replica, or
-// the End of a log. The zero position stands for now. Several streams may be open.
+// the End of a log. The zero position stands for now, so an empty replica takes a snapshot
+// before. Several streams may be open.
 //
 // The position must be one that this primary had, as the end of a transaction:
 // *translog.GapError for one that it never reached, or that lies inside a transaction,
