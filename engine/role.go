@@ -151,10 +151,10 @@ func (db *DB) Demote(ctx context.Context) error {
 			return err
 		}
 	}
-	db.endStreams(io.EOF)
 	if err := db.switchRole(true, last, state); err != nil {
 		return err
 	}
+	db.endStreams(io.EOF)
 	return db.guard.endRead()
 }
 
