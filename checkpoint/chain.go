@@ -28,6 +28,16 @@ func (d *Directory) keys() ([]translog.FrameNo, error) {
 	return keys, nil
 }
 
+// durableKeys lists the chain's keys, of which none goes with a power cut: the folder is
+// synced behind the listing, for the creator of a record may have died before its own sync.
+func (d *Directory) durableKeys() ([]translog.FrameNo, error) {
+	keys, err := d.keys()
+	if err != nil {
+		return nil, err
+	}
+	return keys, d.syncChain()
+}
+
 // lastKeyUpTo finds the record that contains a position or, when the chain ends before
 // it, the last one. The index is -1 when there is none.
 func lastKeyUpTo(keys []translog.FrameNo, position translog.FrameNo) int {
@@ -91,11 +101,7 @@ type walk struct {
 }
 
 func (d *Directory) newWalk(after translog.FrameNo) (*walk, error) {
-	// Before the listing, so that everything on the list is durable.
-	if err := d.syncChain(); err != nil {
-		return nil, err
-	}
-	keys, err := d.keys()
+	keys, err := d.durableKeys()
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +120,15 @@ func (d *Directory) newWalk(after translog.FrameNo) (*walk, error) {
 // next reads one record. It reports false behind the chain's end.
 func (w *walk) next() (Record, bool, error) {
 	key := w.end.FrameNo + 1
+	if key == 0 {
+		return Record{}, false, nil // behind the greatest position there is nothing
+	}
 	log, err := w.directory.openRecord(key)
+	if err == nil && len(w.listed) == 0 { // saved since the listing, and its sync
+		if syncErr := w.directory.syncChain(); syncErr != nil {
+			return Record{}, false, errors.Join(syncErr, log.Close())
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// The list was made before, and records are only added at the end: a later key on
 		// it proves that this one was there.

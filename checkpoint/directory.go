@@ -72,9 +72,6 @@ func (d *Directory) open() error {
 		cause := &fs.PathError{Op: "open", Path: d.root, Err: syscall.ENOTDIR}
 		return fmt.Errorf("checkpoint: open store: %w", cause)
 	}
-	if err := d.syncChain(); err != nil {
-		return err
-	}
 	if err := d.completeAll(); err != nil && !mustNotWrite(err) {
 		return err
 	}

@@ -123,7 +123,7 @@ func sameContent(one, other *translog.Log) bool {
 
 // completeAll repairs what crashes left: records without their other names.
 func (d *Directory) completeAll() error {
-	keys, err := d.keys()
+	keys, err := d.durableKeys() // first: Litestream must not find what the chain may lose
 	if err != nil {
 		return err
 	}

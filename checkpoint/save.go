@@ -159,37 +159,70 @@ func fitsPlace(log *translog.Log) error {
 // behind a gap could never be restored, so it must not be confirmed. The check can be
 // made ahead of the creation, because a record never changes.
 func (d *Directory) checkPredecessor(key translog.FrameNo, log *translog.Log) error {
-	follows := log.Follows()
 	if key == 1 {
 		return nil
 	}
+	at, before, err := d.openPredecessor(log.Follows().FrameNo)
+	if err != nil {
+		return err
+	}
+	if before == nil {
+		return fmt.Errorf("checkpoint: save log: %w",
+			gap(translog.Position{}, log.Follows(), log))
+	}
+	defer func() { _ = before.Close() }()
+	return d.continues(at, before, log)
+}
+
+// openPredecessor opens the record that contains a position, or the last one before it: nil
+// when there is none. The one that was saved last is tried without a listing.
+func (d *Directory) openPredecessor(position translog.FrameNo) (
+	key translog.FrameNo, log *translog.Log, err error,
+) {
 	d.mutex.Lock()
 	known := d.tail
 	d.mutex.Unlock()
-	if known.end == follows {
-		if _, err := os.Lstat(d.recordPath(known.key)); err == nil {
-			return nil
+	if known.end.FrameNo == position {
+		before, err := d.openRecord(known.key)
+		if err == nil && before.Last() == position {
+			return known.key, before, nil
+		}
+		if err == nil {
+			_ = before.Close()
 		}
 	}
 	keys, err := d.keys()
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
-	index := lastKeyUpTo(keys, follows.FrameNo)
+	index := lastKeyUpTo(keys, position)
 	if index < 0 {
-		return fmt.Errorf("checkpoint: save log: %w", gap(translog.Position{}, follows, log))
+		return 0, nil, nil
 	}
-	before, err := d.openRecord(keys[index])
-	if err != nil {
-		return err
-	}
-	defer func() { _ = before.Close() }()
-	if before.Last() < follows.FrameNo {
+	log, err = d.openRecord(keys[index])
+	return keys[index], log, err
+}
+
+// continues decides whether a log continues the record before it, which is under a key.
+func (d *Directory) continues(key translog.FrameNo, before, log *translog.Log) error {
+	follows := log.Follows()
+	switch {
+	case before.Last() < follows.FrameNo:
 		return fmt.Errorf("checkpoint: save log: %w", gap(before.End(), follows, log))
-	}
-	// Another history passed through this position.
-	if before.End() != follows {
-		return d.taken(keys[index], before)
+	case before.End() != follows:
+		// Another history passed through this position. Damage must not pass for one, and
+		// who is told so relies on the record.
+		if err := before.Verify(); err != nil {
+			return fmt.Errorf("checkpoint: record before %s: %w", log.Name(), err)
+		}
+		if err := d.syncChain(); err != nil {
+			return err
+		}
+		return d.taken(key, before)
+	case before.PageSize() != log.PageSize() && !log.IsSnapshot():
+		return fmt.Errorf("checkpoint: save log: %w", &translog.FormatError{
+			Field: "page size", Got: log.PageSize(), Want: before.PageSize(),
+		})
 	}
 	return nil
 }

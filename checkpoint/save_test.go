@@ -236,3 +236,25 @@ func TestSaveIntoRemovedStoreIsAGap(t *testing.T) {
 	require.NoError(t, store.Save(t.Context(), log))
 	requireRestored(t, store, h)
 }
+
+// Goal: a log is confirmed only behind the record that it continues, and only if it fits to it.
+// Method: the folder gets another history's records behind the store's back, under the same keys;
+// a log with pages of another size.
+func TestPredecessorIsLookedAt(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "store")
+	store, h := open(t, root), newHistory(t)
+	fork := h.fork()
+	require.NoError(t, store.Save(t.Context(), h.log(3)))
+	require.NoError(t, os.RemoveAll(root))
+	require.NoError(t, open(t, root).Save(t.Context(), fork.log(3)))
+	require.ErrorIs(t, store.Save(t.Context(), h.log(2)), translog.ErrTaken)
+
+	larger := fork.fork()
+	larger.pageSize, larger.pages = 8192, nil
+	larger.end = translog.Position{FrameNo: 5, Checksum: translog.EmptyChecksum}
+	log := larger.build(translog.Spec{
+		First: fork.end.FrameNo + 1, Last: larger.end.FrameNo, PreApply: fork.end.Checksum,
+	}, nil)
+	require.ErrorIs(t, store.Save(t.Context(), log), translog.ErrFormat)
+	require.Len(t, records(t, store, 0), 1)
+}
