@@ -177,6 +177,20 @@ func (d *Database) Demote(ctx context.Context) error {
 	return hideBadConn(db.Demote(ctx))
 }
 
+// CheckpointAndDemote is Demote for a primary that is being written to: a Checkpoint, then,
+// while writers wait, another one of what came meanwhile, and the change of the role.
+// Whoever waited gets ErrReadOnly. save runs at most twice and must not write to this
+// database; an error of it leaves a primary.
+func (d *Database) CheckpointAndDemote(
+	ctx context.Context, save func(ctx context.Context, log *Log) error,
+) error {
+	db, err := d.db(ctx)
+	if err != nil {
+		return err
+	}
+	return hideBadConn(db.CheckpointAndDemote(ctx, save))
+}
+
 // Stats tells positions, pending acks and what is unsaved. It is zero when the database
 // is closed.
 func (d *Database) Stats() Stats {

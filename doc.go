@@ -108,15 +108,16 @@
 // place: pools stay open and follow at once, positions continue, nothing is copied. The role
 // lives beside the database, not in the DSN. An orderly change of places loses nothing:
 //
-//	_, err = old.Checkpoint(ctx, save)       // everything saved, else Demote is ErrUnsaved
-//	err = old.Demote(ctx)                    // its writers get ErrReadOnly from here on
+//	err = old.CheckpointAndDemote(ctx, save) // its writers get ErrReadOnly from here on
 //	err = new.Replicate(ctx, log)            // up to the last saved position
 //	err = new.Promote(ctx)
 //
 // A replica that is promoted because its primary is gone holds what it was given. When it
 // followed live frames it may be ahead of the store: its first Checkpoint then returns
 // ErrGap, and the next one offers a snapshot that continues the store's end. The old primary
-// must not come back: if both save to one store, one of them is fenced ([ErrFenced]).
+// must not come back: if both save to one store, one of them is fenced ([ErrFenced]). Nor can
+// it follow if it has commits that the new primary lacks: [Database.Frames] of the new one
+// refuses its position. It makes place for a new replica then.
 //
 // [WithMinFrame] makes a read on a replica wait for a position, such as the one of an
 // [Ack], so that a session reads its own writes.

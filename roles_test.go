@@ -226,6 +226,42 @@ func TestWritersMeetTheNewRole(t *testing.T) {
 	require.Equal(t, stats.Saved, stats.Committed)
 }
 
+// TestDemoteUnderLoad turns a primary that is written to all the time into a replica by one call:
+// what it committed is saved, and the writers are refused.
+func TestDemoteUnderLoad(t *testing.T) {
+	db, r := openFollowed(t)
+	ctx := context.Background()
+	results := make(chan error)
+	for range 8 {
+		go func() {
+			for {
+				if _, err := db.ExecContext(ctx, "INSERT INTO t(x) VALUES(1)"); err != nil {
+					results <- err
+					return
+				}
+			}
+		}()
+	}
+	saves := 0
+	require.NoError(t, db.lib.CheckpointAndDemote(ctx,
+		func(ctx context.Context, log *mylibsql.Log) error {
+			saves++
+			require.ErrorIs(t, db.lib.Demote(ctx), mylibsql.ErrNested)
+			return r.lib.Replicate(ctx, log)
+		}))
+	for range 8 {
+		require.ErrorIs(t, <-results, mylibsql.ErrReadOnly)
+	}
+	require.LessOrEqual(t, saves, 2)
+	require.Equal(t, db.lib.Stats().Committed, r.lib.Stats().Committed)
+	require.NoError(t, r.lib.Promote(ctx))
+	_, err := r.Exec("INSERT INTO t(x) VALUES(2)")
+	require.NoError(t, err)
+	_, err = r.lib.Checkpoint(ctx, discard)
+	require.NoError(t, err)
+	db.saved.logs = nil
+}
+
 // TestDemoteWaitsForTheTransaction demotes while a transaction is open: it waits for it, until its
 // context ends.
 func TestDemoteWaitsForTheTransaction(t *testing.T) {

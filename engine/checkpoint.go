@@ -42,14 +42,21 @@ func (db *DB) Checkpoint(ctx context.Context, save Save) (translog.FrameNo, erro
 		return db.Saved().FrameNo, err
 	}
 	defer db.checkpointing.Release(1)
+	offered, err := db.saveOnce(ctx, save)
+	if offered {
+		db.resetIfDue(ctx)
+	}
+	return db.Saved().FrameNo, err
+}
+
+// saveOnce is Checkpoint for who holds checkpointing already.
+func (db *DB) saveOnce(ctx context.Context, save Save) (offered bool, err error) {
 	offer, err := db.prepareOffer(ctx)
 	if err != nil || offer == nil {
-		return db.Saved().FrameNo, err
+		return false, err
 	}
 	err = callSave(context.WithValue(ctx, savingKey{}, db), save, offer.log)
-	err = db.settleOffer(ctx, offer, err)
-	db.resetIfDue(ctx)
-	return db.Saved().FrameNo, err
+	return true, db.settleOffer(ctx, offer, err)
 }
 
 // savingKey marks the context of a save function with its database.

@@ -12,7 +12,9 @@ import (
 
 // Replicate applies a log to a replica as one transaction, which readers see as a whole or
 // not at all and are never blocked by. A log that ends at or before the replica's position
-// changes nothing. A snapshot replaces everything.
+// is taken for one that it has, and changes nothing: whoever may hold another history, as a
+// primary that was demoted after its replica was promoted, asks the new primary's Frames
+// first, which refuses a position that it never had. A later snapshot replaces everything.
 //
 // The whole log is verified before anything is touched, and so is the checksum of the
 // database that it leads to. Bad logs leave the replica as it was, serving its readers:

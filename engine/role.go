@@ -115,7 +115,34 @@ func (db *DB) Promote(ctx context.Context) error {
 // ErrClosed, ErrFenced, ErrReplaced or ErrPoisoned. After an error the database is a
 // primary, except that an error of writing the state leaves the role of the next open
 // unknown: call it again.
+//
+// A database that holds commits which the new primary lacks is no replica of it, saved or
+// not: the new primary's Frames refuses its position. Make a new replica then.
 func (db *DB) Demote(ctx context.Context) error {
+	return db.withoutWriters(ctx, func() error { return db.demote(ctx) })
+}
+
+// CheckpointAndDemote is Demote for a primary that is being written to: a Checkpoint, then,
+// while writers wait, another one of what came meanwhile, and the change of the role. Who
+// waited is refused. save runs at most twice; the second time it holds up the writers, and
+// must not write to this database. An error of save, or of Demote, leaves a primary.
+func (db *DB) CheckpointAndDemote(ctx context.Context, save Save) error {
+	if _, err := db.Checkpoint(ctx, save); err != nil {
+		return err
+	}
+	return db.withoutWriters(ctx, func() error {
+		if _, err := db.saveOnce(ctx, save); err != nil {
+			return err
+		}
+		return db.demote(ctx)
+	})
+}
+
+// withoutWriters runs a change while nobody writes and no Checkpoint runs.
+func (db *DB) withoutWriters(ctx context.Context, change func() error) error {
+	if ctx.Value(savingKey{}) == db {
+		return ErrNested
+	}
 	if err := db.gate.acquire(ctx); err != nil {
 		return err
 	}
@@ -124,6 +151,11 @@ func (db *DB) Demote(ctx context.Context) error {
 		return err
 	}
 	defer db.checkpointing.Release(1)
+	return change()
+}
+
+// demote is Demote for who keeps writers and Checkpoints out.
+func (db *DB) demote(ctx context.Context) error {
 	if err := db.sealing.Acquire(ctx, 1); err != nil {
 		return err
 	}
