@@ -15,8 +15,8 @@ import (
 
 // resumeReplica finds the position of a replica. The state names those that it can be at:
 // the one that it had, the one that the log under way at that time would lead to, and the
-// one that was synced last. Which of them counts is told by the WAL's last frame; by the database file alone, if it is still
-// what it was; and else by the content.
+// one that was synced last. Which of them counts is told by the WAL's last frame; by the
+// database file alone, if it is still what it was; and else by the content.
 //
 // A power cut can leave more or less of the WAL than the state says. Then the replica goes
 // back to where it was last synced, of which everything is there. What is not that either
