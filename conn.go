@@ -56,7 +56,7 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	driver.Result, error,
 ) {
 	if c.session == nil {
-		if err := c.plain(ctx); err != nil {
+		if err := c.refuseMinFrame(ctx); err != nil {
 			return nil, err
 		}
 		return c.sqlite.ExecContext(ctx, query, args)
@@ -72,7 +72,7 @@ func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	driver.Rows, error,
 ) {
 	if c.session == nil {
-		if err := c.plain(ctx); err != nil {
+		if err := c.refuseMinFrame(ctx); err != nil {
 			return nil, err
 		}
 		return c.sqlite.QueryContext(ctx, query, args)
@@ -85,7 +85,7 @@ func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 // PrepareContext prepares one statement.
 func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	if c.session == nil {
-		if err := c.plain(ctx); err != nil {
+		if err := c.refuseMinFrame(ctx); err != nil {
 			return nil, err
 		}
 		return c.sqlite.PrepareContext(ctx, query)
@@ -177,8 +177,8 @@ func (c *Conn) before(ctx context.Context, class engine.Class, query string) (*A
 	return carried.ack, c.session.Before(ctx, class, query, carried.ack)
 }
 
-// plain returns an error for a plain reader's statement that asks for a position.
-func (c *Conn) plain(ctx context.Context) error {
+// refuseMinFrame returns an error for a plain reader's statement that asks for a position.
+func (c *Conn) refuseMinFrame(ctx context.Context) error {
 	if carriedBy(ctx).minFrame != 0 {
 		return fmt.Errorf("%w: WithMinFrame with mode=ro", ErrNoEngine)
 	}

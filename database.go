@@ -72,9 +72,9 @@ func (d *Database) Checkpoint(
 	return saved, hideBadConn(err)
 }
 
-// WaitSaved returns nil once everything up to a position is saved. It returns the error
-// of ctx when that ends first, and ErrClosed, ErrFenced, ErrReplaced or ErrPoisoned when
-// it will never be known.
+// WaitSaved returns nil once everything up to a position is saved, or acknowledged through
+// a live stream. It returns the error of ctx when that ends first, and ErrClosed,
+// ErrFenced, ErrReplaced or ErrPoisoned when it will never be known.
 func (d *Database) WaitSaved(ctx context.Context, position FrameNo) error {
 	db, err := d.db(ctx)
 	if err != nil {
@@ -116,7 +116,7 @@ func (d *Database) Replicate(ctx context.Context, log *Log) error {
 
 // Sync makes durable what is committed here, or on a replica applied, so that a power cut
 // does not take it back: call it before an AckReplicated that is to promise as much. It
-// costs an fsync, two on a replica.
+// costs an fsync, two on a replica. It returns ErrClosed or ErrPoisoned.
 func (d *Database) Sync(ctx context.Context) error {
 	db, err := d.db(ctx)
 	if err != nil {

@@ -70,10 +70,10 @@
 // [ErrForeign], [ErrFormat]); one that it has already changes nothing. Byte for byte, the
 // replica is the primary.
 //
-// A snapshot replaces everything. It is refused when it is of another database (the logs of
-// a history carry a number of its own as NodeID) or has other pages. Who writes to a replica
-// with another program makes it diverge: it goes on serving reads, and [ErrDiverged] asks
-// for a snapshot.
+// A snapshot replaces everything. One of another database is refused (all logs of a history
+// carry its number as NodeID), and so is one with pages of another size. A replica that
+// another program has written to has diverged: it goes on serving reads, and takes only a
+// snapshot ([ErrDiverged]).
 //
 // What was applied survives the end of the process. After a power cut a replica is at least
 // where [Database.Sync] or a checkpoint of its WAL last left it, and goes on from there.
@@ -87,7 +87,8 @@
 //	for batch, err := range frames.All(ctx) {        // one transaction each, in order
 //		log, err := batch.Log(mylibsql.BuildOptions{})
 //		err = replica.Replicate(ctx, log)
-//		err = frames.AckReplicated(log.Last())
+//		err = log.Close()
+//		err = frames.AckReplicated(batch.End.FrameNo)
 //	}
 //
 // [MergeBatches] makes one log of all that has queued up ([Frames.TryNext]), which is how a
@@ -109,8 +110,8 @@
 // lives beside the database, not in the DSN. An orderly change of places loses nothing:
 //
 //	err = old.CheckpointAndDemote(ctx, save) // its writers get ErrReadOnly from here on
-//	err = new.Replicate(ctx, log)            // up to the last saved position
-//	err = new.Promote(ctx)
+//	err = successor.Replicate(ctx, log)      // up to the last saved position
+//	err = successor.Promote(ctx)
 //
 // A replica that is promoted because its primary is gone holds what it was given. When it
 // followed live frames it may be ahead of the store: its first Checkpoint then returns

@@ -18,11 +18,13 @@ var (
 	// ErrInUse is returned when another process has the database open. It comes as an
 	// *InUseError.
 	ErrInUse = engine.ErrInUse
-	// ErrRole is returned when the role asked for contradicts the one the database has.
+	// ErrRole is returned when the role asked for contradicts the one the database has, and
+	// for what only the other role can do: Promote and Demote change it.
 	ErrRole = engine.ErrRole
 	// ErrState is returned when the state file beside the database is damaged or lost.
 	ErrState = engine.ErrState
-	// ErrBehind is returned when the database holds less than what was saved from it.
+	// ErrBehind is returned when the database holds less than what was saved from it or
+	// acknowledged by its live streams.
 	ErrBehind = engine.ErrBehind
 	// ErrHardLink is returned when the database file has more than one hard link.
 	ErrHardLink = engine.ErrHardLink
@@ -50,7 +52,7 @@ var (
 	// itself.
 	ErrTransactionEnded = engine.ErrTransactionEnded
 
-	// ErrPending is returned by Ack.Err while the write is not saved yet.
+	// ErrPending is returned by Ack.Err while the write is neither saved nor acknowledged.
 	ErrPending = engine.ErrPending
 	// ErrUncommitted is returned by an ack whose transaction or RETURNING rows are open.
 	ErrUncommitted = engine.ErrUncommitted
@@ -67,7 +69,8 @@ var (
 	// *SavePanicError.
 	ErrSavePanic = engine.ErrSavePanic
 
-	// ErrDiverged is returned by Replicate when somebody else has written to the replica.
+	// ErrDiverged is returned by Replicate and Promote when somebody else has written to
+	// the replica.
 	ErrDiverged = engine.ErrDiverged
 	// ErrForeign is returned by Replicate for a log of another database. It comes as a
 	// *ForeignError, and matches ErrChecksum too.
@@ -85,7 +88,8 @@ var (
 	ErrFormat = translog.ErrFormat
 	// ErrChecksum is returned when a log belongs to another history.
 	ErrChecksum = translog.ErrChecksum
-	// ErrGap is returned when logs do not continue each other.
+	// ErrGap is returned when logs do not continue each other, and by Frames for a position
+	// that this primary never had.
 	ErrGap = translog.ErrGap
 	// ErrTaken is returned by a save function when another log stands in the log's place.
 	ErrTaken = translog.ErrTaken

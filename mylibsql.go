@@ -32,7 +32,8 @@ type (
 	Batch = translog.Batch
 	// Frames is a live stream of committed transactions.
 	Frames = engine.Frames
-	// Ack resolves when the writes under its context are saved.
+	// Ack resolves when the writes under its context are saved, or acknowledged through a
+	// live stream.
 	Ack = engine.Ack
 	// Stats is what an operator wants to know of an open database.
 	Stats = engine.Stats

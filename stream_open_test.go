@@ -102,7 +102,7 @@ func TestStreamFromAnUnsavedDatabase(t *testing.T) {
 // TestStreamRefusesPositionsItNeverHad asks for streams that would fork or miss something.
 func TestStreamRefusesPositionsItNeverHad(t *testing.T) {
 	db, frames := openStreamed(t, "_wal_limit_frames=100")
-	start := frames.Position()
+	start := frames.Delivered()
 	db.exec(t, "INSERT INTO t(x) VALUES(randomblob(20000))")
 	db.exec(t, "INSERT INTO t(x) VALUES(randomblob(20000))")
 	batches := queued(t, frames)

@@ -90,7 +90,7 @@ var ownDefinitions = []definition{
 	{
 		Parameter: Parameter{
 			Name: roleName, Takes: "primary or replica", Ours: true,
-			Doc: "What the database is opened as; without it what it was last, primary when new.",
+			Doc: "What a new database is; later it must agree with what the database is.",
 		},
 		check: oneOf("primary", "replica"),
 		set:   func(c *Config, v string) { c.Role = Role(v) },

@@ -37,8 +37,8 @@ type target struct {
 func NewAck(parent *Ack) *Ack { return &Ack{parent: parent} }
 
 // Wait returns nil once everything that was committed under the ack's context up to this
-// call is saved. A write that was rolled back or changed nothing has nothing to wait for.
-// It returns at once
+// call is saved, or acknowledged through a live stream. A write that was rolled back or
+// changed nothing has nothing to wait for. It returns at once
 //   - ErrAckUnused when no statement ran under the context,
 //   - ErrUncommitted while a transaction or RETURNING rows that carry it are open,
 //
@@ -66,7 +66,7 @@ func (a *Ack) Err() error {
 		return err
 	}
 	for _, t := range targets {
-		if err := t.db.savedState(t.frame); err != nil {
+		if err := t.db.resolvedState(t.frame); err != nil {
 			return err
 		}
 	}
@@ -74,8 +74,8 @@ func (a *Ack) Err() error {
 }
 
 // Done returns a channel that is closed when what was committed under the context before
-// this call is saved, or will never be known to be: Err tells which. It is closed already
-// when nothing was committed.
+// this call is saved or acknowledged, or will never be known to be: Err tells which. It is
+// closed already when nothing was committed.
 func (a *Ack) Done() <-chan struct{} {
 	a.mu.Lock()
 	if done := a.done; done != nil {

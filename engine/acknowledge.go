@@ -19,8 +19,10 @@ import (
 // no more for later positions. What was acknowledged stays so.
 //
 // It returns ErrUndelivered for a position beyond what the stream has delivered, and
-// ErrClosed, ErrPoisoned or ErrFenced when nothing can be acknowledged any more. A position
-// at or before an earlier one changes nothing.
+// ErrClosed, ErrPoisoned or ErrFenced when nothing can be acknowledged any more. An error of
+// the state file comes after the acks have resolved: they stay so, and a restart may not
+// know of it. The state is not fsynced: a power cut may make it forget the position, not the
+// frames. A position at or before an earlier one changes nothing.
 func (f *Frames) AckReplicated(position translog.FrameNo) error {
 	f.mu.Lock()
 	delivered := f.delivered
@@ -33,10 +35,7 @@ func (f *Frames) AckReplicated(position translog.FrameNo) error {
 	f.acknowledged = max(f.acknowledged, position)
 	agreed, failure := db.agreedLocked(), db.failure
 	db.mu.Unlock()
-	switch {
-	case agreed == 0:
-		return failure
-	case failure != nil:
+	if failure != nil || agreed == 0 {
 		return failure
 	}
 	return db.acknowledge(agreed)
@@ -73,7 +72,7 @@ func (db *DB) acknowledge(position translog.FrameNo) error {
 	}
 	db.acknowledged = max(db.acknowledged, position)
 	db.pendingAcks.resolve(position)
-	released := db.waiters.take(position)
+	released := db.ackWaiters.take(position)
 	db.mu.Unlock()
 	err := db.writeRecord(false)
 	fireAll(released, nil)

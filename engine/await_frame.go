@@ -17,7 +17,7 @@ func (db *DB) AwaitFrame(ctx context.Context, position translog.FrameNo) error {
 		return nil
 	}
 	err := await(ctx, func(fire func(error)) func() bool {
-		return db.watchList(&db.readers, db.lastSeen, position, fire)
+		return db.watchList(&db.positionWaiters, db.lastSeen, position, fire)
 	})
 	if err != nil && err == ctx.Err() {
 		return &StaleError{Have: db.lastSeen(), Want: position, Err: err}

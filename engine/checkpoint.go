@@ -137,15 +137,6 @@ func (db *DB) offerLimit() (limit translog.FrameNo, full bool) {
 	return ^translog.FrameNo(0), false
 }
 
-// syncWAL makes committed frames durable before their position leaves the process. A
-// failed fsync may have dropped them: nothing is vouched for after that.
-func (db *DB) syncWAL() error {
-	if err := db.walFile.Sync(); err != nil {
-		return db.fail(fmt.Errorf("%w: fsync of the WAL: %w", ErrPoisoned, err))
-	}
-	return nil
-}
-
 // mergePending makes one log of what is pending up to a position; nil when nothing is.
 func (db *DB) mergePending(limit translog.FrameNo) (*translog.Log, error) {
 	logs := make([]*translog.Log, 0, len(db.sealer.pending))
@@ -186,24 +177,24 @@ func (db *DB) settleOffer(ctx context.Context, o *offer, answer error) error {
 	if errors.As(answer, &taken) {
 		return errors.Join(db.settleTaken(ctx, o, taken, answer), closeErr)
 	}
+	if answer == nil {
+		db.confirm(o.end, o.observed)
+		return closeErr
+	}
 	var gap *translog.GapError
-	if errors.As(answer, &gap) && db.isInherited(o) {
+	switch _, full := db.offerLimit(); {
+	case errors.As(answer, &gap) && db.isInherited(o):
 		db.continueFrom(gap.Have)
-	} else if answer != nil {
-		if _, full := db.offerLimit(); !full && !db.everSaved() {
-			db.startOver()
-		}
+	case !full && !db.everSaved():
+		db.startOver() // the first log is a snapshot, made anew rather than merged
 	}
-	if answer != nil {
-		return errors.Join(answer, closeErr)
-	}
-	return errors.Join(db.confirm(o.end, o.observed), closeErr)
+	return errors.Join(answer, closeErr)
 }
 
 func (db *DB) everSaved() bool { return !db.Saved().IsZero() }
 
 // confirm moves the saved position and forgets the logs up to it.
-func (db *DB) confirm(end translog.Position, observed time.Time) error {
+func (db *DB) confirm(end translog.Position, observed time.Time) {
 	db.moveSaved(end, observed)
 	db.dropPending(end.FrameNo)
 	db.mu.Lock()
@@ -214,7 +205,6 @@ func (db *DB) confirm(end translog.Position, observed time.Time) error {
 	if err := db.writeRecord(true); err != nil {
 		db.log.Warn("state not written", "path", db.path, "error", err)
 	}
-	return nil
 }
 
 // settleTaken handles a place in the history that is taken. When the log there is one
@@ -225,12 +215,10 @@ func (db *DB) confirm(end translog.Position, observed time.Time) error {
 func (db *DB) settleTaken(
 	ctx context.Context, o *offer, taken *translog.TakenError, answer error,
 ) error {
-	if !db.wasOffered(taken.End) && !db.had(context.WithoutCancel(ctx), taken.End) {
+	if !db.wasOffered(taken.End) && !db.hadContent(context.WithoutCancel(ctx), taken.End) {
 		return db.fail(fmt.Errorf("%w: %w", ErrFenced, answer))
 	}
-	if err := db.confirm(taken.End, o.observed); err != nil {
-		return err
-	}
+	db.confirm(taken.End, o.observed)
 	if first := db.firstPending(); taken.End != o.end && first != nil &&
 		first.Follows() != taken.End {
 		db.startOver() // a merged log cannot be split: a snapshot continues from here

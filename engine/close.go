@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // close closes a database that nobody holds any more. A database whose commits are all in
@@ -40,8 +41,8 @@ func (db *DB) close() error {
 	return err
 }
 
-// closeBusyTimeout lets the last reset wait a little for a foreign writer, in ms.
-const closeBusyTimeout = "PRAGMA busy_timeout = 200"
+// closeBusyTimeout lets the last reset wait a little for a foreign writer.
+const closeBusyTimeout = 200 * time.Millisecond
 
 // settleBeforeClose makes what is unsaved durable and moves the WAL into the database file, as
 // a reset does. SQLite removes the WAL when its last connection closes, which is ours unless
@@ -53,7 +54,7 @@ func (db *DB) settleBeforeClose() error {
 	if db.replica.Load() {
 		return db.settleReplica()
 	}
-	if err := db.writer.exec(closeBusyTimeout); err != nil {
+	if err := db.writer.setBusyTimeout(closeBusyTimeout); err != nil {
 		return err
 	}
 	foreign := db.writer.exec("BEGIN IMMEDIATE") != nil

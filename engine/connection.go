@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -44,6 +45,12 @@ func openConnection(path string) (*connection, error) {
 	}
 	opened.sqlite = conn.(*sqlite3.SQLiteConn)
 	return opened, nil
+}
+
+// setBusyTimeout sets how long the connection waits for SQLite's locks, in whole
+// milliseconds.
+func (c *connection) setBusyTimeout(timeout time.Duration) error {
+	return c.exec(fmt.Sprintf("PRAGMA busy_timeout = %d", timeout.Milliseconds()))
 }
 
 func (c *connection) exec(statement string) error {

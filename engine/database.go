@@ -21,36 +21,37 @@ import (
 // DB is one open database file, shared by every pool of the process that opens it. Its
 // methods are safe for concurrent use.
 //
-// Locks are taken in this order: gate, checkpointing, sealing, recording, an Ack's, mu.
+// Locks are taken in this order: gate, checkpointing, sealing, recording, an Ack's, that of
+// a Frames, mu.
 // Who holds checkpointing or sealing never waits for the gate, since its holder may be
 // waiting for them.
 type DB struct {
 	path     string // as SQLite resolves it
 	fileInfo fs.FileInfo
 	options  Options
-	pageSize int
+	pageSize int // bytes; changes only with the first snapshot of an empty replica
 	sidecar  sidecar
 	log      *slog.Logger
 
 	gate          gate
 	checkpointing *semaphore.Weighted // one Checkpoint at a time; held while save runs
-	sealing       *semaphore.Weighted // owns sealer, store, writer and guard
+	sealing       *semaphore.Weighted // owns sealer, writer and guard
 
-	index   sqlite.Index // valid while the guard is open
+	index   sqlite.Index // valid while guard is connected
 	walFile *os.File     // own descriptor: SQLite takes no locks on the -wal file
 
 	writer *connection // owned by sealing
-	guard  *connection // owned by sealing; its read transaction is always open
+	guard  *connection // owned by sealing; on a primary in a read transaction, always
 	sealer sealer      // owned by sealing
 
 	committed atomic.Uint64 // last.position, written under mu
 	failed    atomic.Bool   // failure is set
-	replica   atomic.Bool   // the role; written under gate, sealing and mu
+	replica   atomic.Bool   // the role; written under sealing and mu, to true with the gate
 	sealsAll  atomic.Bool   // who has sealing reads the whole database
 
-	mu                sync.Mutex // guards what follows; held for moments only
-	last              point      // the last commit seen
-	saved             translog.Position
+	mu                sync.Mutex          // guards what follows; held for moments only
+	last              point               // the last commit seen
+	saved             translog.Position   // on a replica the end of the last log
 	acknowledged      translog.FrameNo    // through live streams
 	offered           []translog.Position // ends of logs whose save has an unknown outcome
 	historyID         uint64              // NodeID of the logs, 0 for a replica that has none yet
@@ -63,8 +64,8 @@ type DB struct {
 	failure           error               // set once: why nothing will be saved any more
 	closed            bool                // the wal-index must not be read any more
 	unsavedSince      time.Time           // of the oldest unsaved commit; zero when all is saved
-	waiters           waitList            // for positions to be saved or acknowledged
-	readers           waitList            // for positions to be committed or applied
+	ackWaiters        waitList            // for positions to be saved or acknowledged
+	positionWaiters   waitList            // for positions to be committed or applied
 	streams           []*Frames           // open live streams
 	pendingAcks       ackCount
 	walLimit          uint32 // Options.WALLimitFrames
@@ -92,8 +93,8 @@ func (db *DB) failLocked(failure error) error {
 	if db.failure == nil {
 		db.failure = failure
 		db.failed.Store(true)
-		released := append(db.waiters.take(^translog.FrameNo(0)),
-			db.readers.take(^translog.FrameNo(0))...)
+		released := append(db.ackWaiters.take(^translog.FrameNo(0)),
+			db.positionWaiters.take(^translog.FrameNo(0))...)
 		db.background.Go(func() { fireAll(released, failure) })
 		db.wakeStreamsLocked()
 		if !errors.Is(failure, ErrClosed) {

@@ -1,6 +1,7 @@
-// Package engine runs one open SQLite database: it lets writers in one at a time, sees
-// what they commit, reads it out of the write-ahead log (WAL) into logs, and resolves
-// acks when the application has saved them.
+// Package engine runs one open SQLite database. A primary lets writers in one at a time,
+// sees what they commit, reads it out of the write-ahead log (WAL) into logs and live
+// streams, and resolves acks once it is saved or acknowledged. A replica applies such logs
+// and serves reads meanwhile. Either becomes the other in place.
 //
 // # Goals and limits
 //
@@ -37,11 +38,13 @@
 //  4. A log carries the checksum of the whole database before and after it. The logs of a
 //     history follow each other without a gap; a history that starts over does so with a
 //     snapshot whose position has jumped, so no number stands for two contents.
-//  5. The saved position moves only after save returned nil, or after the log that
-//     stands in an offered log's place turned out to be one that was offered here. The
-//     frames of a log, and its end in the state, are fsynced before save is called:
-//     should the answer be lost, even with a power cut, the store tells by the log's end
-//     that it was ours.
+//  5. The saved position moves only after save returned nil, or after the log that stands in
+//     an offered log's place turned out to be ours. One thing moves it back: the first offer
+//     after a promotion, when the store ends before what the replica had taken. The frames
+//     of a log are fsynced before save is called, and its end is in the state. Should the
+//     answer be lost, the store tells by that end that the log was ours. After a power cut
+//     that took it back, the WAL tells what the content was there; for that, the first offer
+//     after a restart of the WAL is fsynced in the state.
 //  6. An ack's position is that of the WAL after its commit, read before the gate is let
 //     go. A commit of somebody else in between makes it wait for more, never for less.
 //  7. A replica shows what a log ends in, or what it showed before. Everything that can be
@@ -70,10 +73,11 @@
 // The record holds the role; the committed position with the frame of the WAL that it ends
 // at (anchor); what the database file looked like when it last held a position alone
 // (file), and that position (file_holds); the saved position, and the one that live streams
-// acknowledged; the ends of the logs whose save has an unknown outcome (offered); the
-// number that all logs of the history carry as NodeID (history_id); after a promotion the
-// position that counts as saved although the store may lack it (inherited); and on a
-// replica the log that is being applied (intent), and the place that was fsynced (durable).
+// acknowledged; the ends of the logs whose save has an unknown outcome (offered); that the
+// next log must be a snapshot (snapshot); the number that all logs of the history carry as
+// NodeID (history_id); after a promotion the position that counts as saved although the
+// store may lack it (inherited); and on a replica the log that is being applied (intent),
+// and the place that was fsynced (durable).
 //
 // The outbox is created only after the state was fsynced. So an outbox without a state is
 // the mark of a state that was lost, and the database is refused (ErrState); a folder with
@@ -98,13 +102,13 @@
 //
 // # Opening
 //
-// The state counts when the WAL holds the very frame that it names (its salts and running
-// checksum); or when there is another WAL or none, the database file is what it noted
-// (device, inode, size and times), and file_holds is the position of that frame. Then
-// positions go on. Anything else was changed from outside: the history starts over with a
-// snapshot, at a position that jumps by 2^32, and a warning says so. A database that
-// holds less than was saved from it is refused (ErrBehind). Without a state a database is
-// adopted: its first log is a snapshot.
+// This is a primary; for a replica see below. The state counts when the WAL holds the very
+// frame that it names (its salts and running checksum); or when there is another WAL or
+// none, the database file is what it noted (device, inode, size and times), and file_holds
+// is the position of that frame. Then positions go on. Anything else was changed from
+// outside: the history starts over with a snapshot, at a position that jumps by 2^32, and a
+// warning says so. A database that holds less than was saved from it or acknowledged is
+// refused (ErrBehind). Without a state a database is adopted: its first log is a snapshot.
 //
 // The WAL may hold the frame, and the database file still not be what was noted: a
 // checkpoint did not come to its end, or another file was put beside the same WAL. Then
@@ -144,6 +148,18 @@
 // page's sum is not known, the page is read from the database file, which holds nothing
 // newer than the stream's position: a reset hands over first. A stream that opens at an
 // earlier position takes back what the WAL has behind it, and compares the checksum.
+//
+// # A change of role
+//
+// Promote and Demote take sealing, then SQLite's write lock; Demote takes the gate and
+// checkpointing before. So nobody commits, and everything is sealed and saved. Then:
+//
+//  1. fsync the WAL. Promote begins the guard; Demote knows the sums of all pages.
+//  2. fsync the state with the new role. A crash before leaves the old role, after it the new.
+//  3. Sealer, position and role change in memory. Demote then ends the streams and the guard.
+//
+// Promote notes its position as inherited: it counts as saved, and the store may lack it. If
+// the first save answers with a gap, the next log is a snapshot that continues the store's end.
 //
 // # Closing
 //

@@ -22,8 +22,9 @@ var (
 	// ErrState is returned when the state file in the sidecar folder is damaged, or was
 	// lost: the outbox is there and the state is not.
 	ErrState = errors.New("engine: damaged state file")
-	// ErrBehind is returned when the database holds less than what was saved from it: an
-	// older copy was put in its place. It comes as a *BehindError.
+	// ErrBehind is returned when the database holds less than what was saved from it or
+	// acknowledged by its live streams: an older copy stands in its place. It comes as a
+	// *BehindError.
 	ErrBehind = errors.New("engine: database is behind what was saved")
 	// ErrHardLink is returned when the file has more than one hard link: SQLite would
 	// keep a WAL for each name.
@@ -64,7 +65,8 @@ var (
 
 // Errors of acks and checkpoints.
 var (
-	// ErrPending is returned by Ack.Err while the write is committed and not yet saved.
+	// ErrPending is returned by Ack.Err while the write is committed and neither saved nor
+	// acknowledged.
 	ErrPending = errors.New("engine: not saved yet")
 	// ErrUncommitted is returned by an ack while a transaction or RETURNING rows that
 	// carry it are open.
@@ -72,8 +74,8 @@ var (
 	// ErrAckUnused is returned by an ack under whose context no statement ever ran.
 	ErrAckUnused = errors.New("engine: no statement ran under the ack's context")
 	// ErrUnsaved is returned by Close when commits are not saved, where something was
-	// saved before: they are kept and offered after the next open. And by Demote, which
-	// changes nothing then.
+	// saved before: they are kept and offered after the next open. Demote returns it too,
+	// and changes nothing then.
 	ErrUnsaved = errors.New("engine: unsaved commits")
 	// ErrEmpty is returned when a snapshot is asked of a database to which nothing was
 	// ever committed.
@@ -88,8 +90,8 @@ var (
 
 // Errors of replicas and live streams.
 var (
-	// ErrDiverged is returned by Replicate when somebody else has written to the replica:
-	// it is not what its position says. A snapshot makes it a replica again.
+	// ErrDiverged is returned by Replicate and Promote when somebody else has written to
+	// the replica: it is not what its position says. A snapshot makes it a replica again.
 	ErrDiverged = errors.New("engine: replica was written to by somebody else")
 	// ErrForeign is returned by Replicate for a log or snapshot of another database. It
 	// comes as a *ForeignError.
@@ -164,13 +166,14 @@ func (e *InUseError) Is(target error) bool { return target == ErrInUse }
 
 // BehindError tells how far the database is behind. It matches ErrBehind.
 type BehindError struct {
-	Have, Saved translog.FrameNo
+	Have translog.FrameNo // where the database ends
+	Want translog.FrameNo // what was saved or acknowledged
 }
 
 // Error names both positions.
 func (e *BehindError) Error() string {
-	return fmt.Sprintf("engine: database ends at %d but was saved up to %d: "+
-		"restore it from what was saved", e.Have, e.Saved)
+	return fmt.Sprintf("engine: database ends at %d, but %d was saved or acknowledged: "+
+		"restore it from the store or from a replica", e.Have, e.Want)
 }
 
 // Is makes the error match ErrBehind.

@@ -24,11 +24,7 @@ type earlier struct {
 // lookBack reads the WAL up to a last frame and tells what was there after an earlier one;
 // frame 0 stands for the database file alone.
 func (db *DB) lookBack(ctx context.Context, salt wal.Salt, frame, last uint32) (*earlier, error) {
-	header, err := db.walHeader(salt)
-	if err != nil {
-		return nil, err
-	}
-	e := &earlier{isEnd: frame == 0, cursor: wal.Cursor{Checksum: header.Checksum},
+	e := &earlier{isEnd: frame == 0,
 		images: map[translog.PageNo]uint32{}, changed: map[translog.PageNo]bool{}}
 	if frame == 0 {
 		size, err := db.guard.handle.FileSize()
@@ -37,6 +33,14 @@ func (db *DB) lookBack(ctx context.Context, salt wal.Salt, frame, last uint32) (
 		}
 		e.pages = uint32(size / int64(db.pageSize))
 	}
+	if last == 0 {
+		return e, nil // an empty WAL may have no header
+	}
+	header, err := db.walHeader(salt)
+	if err != nil {
+		return nil, err
+	}
+	e.cursor = wal.Cursor{Checksum: header.Checksum}
 	reader := wal.NewReader(db.walFile, header, e.cursor)
 	reader.Limit(last)
 	for {

@@ -131,9 +131,9 @@ func (db *DB) openConnections(empty bool) (err error) {
 		return fmt.Errorf("engine: %w", err)
 	}
 	db.fileInfo = info
-	// From here on the writer never waits: a reset that meets a foreign writer comes
-	// later.
-	if err := db.writer.exec("PRAGMA busy_timeout = 0"); err != nil {
+	// The writer does not wait unless somebody sets another timeout first: a reset that
+	// meets a foreign writer comes later.
+	if err := db.writer.setBusyTimeout(0); err != nil {
 		return err
 	}
 	if db.guard, err = openConnection(db.path); err != nil {

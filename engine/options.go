@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Role is what a database is used for in this process.
+// Role is what a database is: the state file keeps it, Promote and Demote change it.
 type Role string
 
 // The roles.

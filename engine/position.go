@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -147,15 +148,35 @@ func (db *DB) advanceLocked(s sqlite.State) (news, error) {
 	known.position = known.positionOf(s.MaxFrame)
 	db.committed.Store(uint64(known.position))
 	db.wakeStreamsLocked()
-	fireAll(db.readers.take(known.position), nil) // they only send to a channel
+	fireAll(db.positionWaiters.take(known.position), nil) // they only send to a channel
 	if db.unsavedSince.IsZero() {
 		db.unsavedSince = time.Now()
 	}
-	what.resetDue = s.MaxFrame >= db.resetFrame+db.walLimit && !db.resetting
+	what.resetDue = db.resetDueLocked() && !db.resetting
 	if db.restartUnrecorded {
 		what.restarted = true
 	}
 	return what, nil
+}
+
+// followLocked takes note of what somebody else did to a replica. A checkpoint that began
+// the WAL anew is fine; a commit makes the replica diverge.
+func (db *DB) followLocked(s sqlite.State) {
+	known := &db.last
+	if s.Change != db.published {
+		if !db.diverged {
+			db.diverged = true
+			db.log.Error("replica was written to by somebody else: it needs a snapshot",
+				"path", db.path, "position", known.position)
+		}
+		return
+	}
+	if s.Salt == known.salt && s.MaxFrame == known.frame {
+		return
+	}
+	known.generation = generation{base: known.position, after: s.MaxFrame, salt: s.Salt}
+	known.frame, known.checksum, known.pages = s.MaxFrame, s.Checksum, s.PageCount
+	db.resetFrame = 0
 }
 
 // neverSaved is a position that no save reaches once the database has failed: the
@@ -176,6 +197,31 @@ func (db *DB) Committed() translog.FrameNo {
 	return last.position
 }
 
+// Position is the last position with the checksum of the whole database there. On a
+// replica it is the end of the last log, from which a primary's Frames go on. On a primary
+// it is that of the last commit, for which what is committed is sealed; the checksum is 0
+// there as long as nothing was saved.
+func (db *DB) Position(ctx context.Context) (translog.Position, error) {
+	if err := db.sealing.Acquire(ctx, 1); err != nil {
+		return translog.Position{}, err
+	}
+	defer db.sealing.Release(1)
+	if err := db.usable(); err != nil {
+		return translog.Position{}, err
+	}
+	last, _, err := db.observeIndex()
+	if err != nil || db.replica.Load() {
+		return db.Saved(), err
+	}
+	if err := db.seal(ctx, last); err != nil {
+		return translog.Position{}, err
+	}
+	if end := db.sealer.end; db.sealer.begun && end.FrameNo == last.position {
+		return end, nil
+	}
+	return translog.Position{FrameNo: last.position}, nil
+}
+
 // Saved is the last saved position.
 func (db *DB) Saved() translog.Position {
 	db.mu.Lock()
@@ -183,8 +229,8 @@ func (db *DB) Saved() translog.Position {
 	return db.saved
 }
 
-// savedState is nil when frame is saved, else why not.
-func (db *DB) savedState(frame translog.FrameNo) error {
+// resolvedState is nil when acks up to frame are resolved, else why not.
+func (db *DB) resolvedState(frame translog.FrameNo) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	switch {
@@ -196,8 +242,8 @@ func (db *DB) savedState(frame translog.FrameNo) error {
 	return ErrPending
 }
 
-// moveSaved sets the saved position, and lets everybody go who waited for it. Positions
-// only grow: who was resolved stays resolved.
+// moveSaved sets the saved position, and lets everybody go who waited for it. Who was
+// resolved stays resolved.
 func (db *DB) moveSaved(to translog.Position, observed time.Time) {
 	db.mu.Lock()
 	db.saved = to
@@ -208,7 +254,7 @@ func (db *DB) moveSaved(to translog.Position, observed time.Time) {
 	} else {
 		db.unsavedSince = observed
 	}
-	released := db.waiters.take(to.FrameNo)
+	released := db.ackWaiters.take(to.FrameNo)
 	db.mu.Unlock()
 	fireAll(released, nil)
 }

@@ -16,7 +16,8 @@ const (
 )
 
 // setQueryOnly makes SQLite refuse writes on the connection. It reports whether that has to
-// be taken back: not if the user has asked for it already.
+// be taken back: not if the user has asked for it already. An error leaves the connection
+// as it is: what is written then is found as any foreign commit is (followLocked).
 func (s *Session) setQueryOnly() bool {
 	rows, err := s.conn.QueryContext(context.Background(), queryOnlyAsk, nil)
 	if err != nil {
@@ -30,4 +31,14 @@ func (s *Session) setQueryOnly() bool {
 	}
 	_, err = s.conn.ExecContext(context.Background(), queryOnlyOn, nil)
 	return err == nil
+}
+
+// clearQueryOnly takes it back.
+func (s *Session) clearQueryOnly() error {
+	if !s.queryOnly {
+		return nil
+	}
+	s.queryOnly = false
+	_, err := s.conn.ExecContext(context.Background(), queryOnlyOff, nil)
+	return err
 }

@@ -49,10 +49,11 @@ func (db *DB) writeRecordLocked(next record, sync bool) error {
 	}
 	next.Generation = db.record.Generation + 1
 	if next.Role == RoleReplica {
-		next.Durable = &db.durable
+		durable := db.durable
 		if sync {
-			next.Durable = &next.Anchor
+			durable = next.Anchor
 		}
+		next.Durable = &durable
 	}
 	if err := db.sidecar.writeState(next, sync); err != nil {
 		return err

@@ -55,13 +55,13 @@ func (db *DB) resume(r record, s sqlite.State) error {
 	place, ok := db.locate(r, s)
 	if !ok {
 		if have, known := db.remains(r, s); known && have < r.vouchedFor() {
-			return &BehindError{Have: have, Saved: r.vouchedFor()}
+			return &BehindError{Have: have, Want: r.vouchedFor()}
 		}
 		return db.jump(s)
 	}
 	db.begin(place, s)
 	if db.last.position < r.vouchedFor() {
-		return &BehindError{Have: db.last.position, Saved: r.vouchedFor()}
+		return &BehindError{Have: db.last.position, Want: r.vouchedFor()}
 	}
 	if r.Saved.IsZero() {
 		return db.dropOutbox()

@@ -37,7 +37,7 @@ func (db *DB) resumeReplica(r record, state sqlite.State) error {
 			return err
 		}
 	}
-	db.stand(place, state)
+	db.standAt(place, state)
 	if found && place.Position == r.Anchor.Position {
 		db.intent = r.Intent // its frames may lie in the WAL, and be published by a recovery
 	}
@@ -45,7 +45,7 @@ func (db *DB) resumeReplica(r record, state sqlite.State) error {
 		return err
 	}
 	if r.Durable != nil {
-		back, err := db.goBack(*r.Durable, state)
+		back, err := db.goBackTo(*r.Durable, state)
 		if back || err != nil {
 			return err
 		}
@@ -56,8 +56,8 @@ func (db *DB) resumeReplica(r record, state sqlite.State) error {
 	return nil
 }
 
-// stand sets the position of a replica whose WAL ends there.
-func (db *DB) stand(place anchor, state sqlite.State) {
+// standAt sets the position of a replica whose WAL ends there.
+func (db *DB) standAt(place anchor, state sqlite.State) {
 	db.begin(generation{base: place.Position, after: state.MaxFrame}, state)
 	db.saved = translog.Position{FrameNo: place.Position, Checksum: place.Content}
 	db.sealer.end = db.saved
@@ -98,10 +98,10 @@ func (db *DB) placeByContent(places []anchor, state sqlite.State) (anchor, bool,
 	return places[0], false, nil
 }
 
-// goBack makes a replica what it was at a place that the WAL, or the database file alone,
+// goBackTo makes a replica what it was at a place that the WAL, or the database file alone,
 // still holds: the pages that changed since get their old content, by another transaction.
 // It reports false when the content there is not that of the place.
-func (db *DB) goBack(place anchor, state sqlite.State) (bool, error) {
+func (db *DB) goBackTo(place anchor, state sqlite.State) (bool, error) {
 	if place.Content == 0 || state.MaxFrame == 0 {
 		return false, nil
 	}

@@ -5,20 +5,21 @@ package engine
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // A replica's WAL shrinks only by TRUNCATE: the other modes leave it to the next writer of
 // SQLite's to begin it anew, and there is none. https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
 
-// truncateBusyTimeout is how long a TRUNCATE waits for readers that still use the WAL, in
-// ms. Readers that come and go leave it a moment; without waiting none would succeed.
-const truncateBusyTimeout = "PRAGMA busy_timeout = 200"
+// truncateBusyTimeout is how long a TRUNCATE waits for readers that still use the WAL.
+// Readers that come and go leave it a moment; without waiting none would succeed.
+const truncateBusyTimeout = 200 * time.Millisecond
 
 // truncateIfDue moves a WAL that has passed its limit into the database file. Readers that
 // keep it from that put it off, as they do in SQLite.
 func (db *DB) truncateIfDue() {
 	db.mu.Lock()
-	due := db.last.frame >= db.resetFrame+db.walLimit
+	due := db.resetDueLocked()
 	db.mu.Unlock()
 	if !due {
 		return
@@ -31,8 +32,7 @@ func (db *DB) truncateIfDue() {
 	defer db.mu.Unlock()
 	db.resetFrame = 0
 	if !complete {
-		retry := db.last.frame + db.walLimit/resetRetryPart
-		db.resetFrame = retry - min(retry, db.walLimit)
+		db.putOffResetLocked()
 	}
 }
 
@@ -43,7 +43,7 @@ func (db *DB) truncate() (complete bool, err error) {
 	if err != nil || !copied {
 		return false, err
 	}
-	if err := db.writer.exec(truncateBusyTimeout); err != nil {
+	if err := db.writer.setBusyTimeout(truncateBusyTimeout); err != nil {
 		return false, err
 	}
 	complete, err = db.writer.checkpoint("TRUNCATE")

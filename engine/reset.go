@@ -30,7 +30,7 @@ func (db *DB) startReset() {
 		db.resetting = false
 		db.resetFrame = db.last.frame
 		if errors.Is(err, errLater) {
-			db.resetFrame -= min(db.resetFrame, db.walLimit-db.walLimit/resetRetryPart)
+			db.putOffResetLocked()
 		}
 		db.mu.Unlock()
 		if err != nil && !errors.Is(err, errLater) {
@@ -42,6 +42,15 @@ func (db *DB) startReset() {
 // resetRetryPart is the part of the WAL's limit, as a divisor, after which a reset that
 // had to give up is tried again.
 const resetRetryPart = 8
+
+// putOffResetLocked makes the next attempt due once the WAL has grown by that part.
+func (db *DB) putOffResetLocked() {
+	due := db.last.frame + db.walLimit/resetRetryPart
+	db.resetFrame = due - min(due, db.walLimit)
+}
+
+// resetDueLocked reports whether the WAL has passed its limit since the last attempt.
+func (db *DB) resetDueLocked() bool { return db.last.frame >= db.resetFrame+db.walLimit }
 
 // errLater says that a reset must be tried again later.
 var errLater = errors.New("engine: reset later")
@@ -103,7 +112,7 @@ func (db *DB) presealForReset(ctx context.Context) error {
 // caller may hold it.
 func (db *DB) resetIfDue(ctx context.Context) {
 	db.mu.Lock()
-	due := !db.resetting && db.failure == nil && db.last.frame >= db.resetFrame+db.walLimit
+	due := !db.resetting && db.failure == nil && db.resetDueLocked()
 	db.mu.Unlock()
 	if !due || !db.gate.tryEnter() {
 		return
@@ -172,8 +181,7 @@ func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
 		return false, err // also when it became a replica meanwhile
 	}
 	// Foreign writers stay out until the guard stands again.
-	timeout := fmt.Sprintf("PRAGMA busy_timeout = %d", patience.Milliseconds())
-	if err := db.writer.exec(timeout); err != nil {
+	if err := db.writer.setBusyTimeout(patience); err != nil {
 		return false, err
 	}
 	if err := db.writer.exec("BEGIN IMMEDIATE"); err != nil {

@@ -3,11 +3,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"time"
 
 	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
 	"github.com/mylibsql/mylibsql/engine/wal"
@@ -50,16 +51,6 @@ func (db *DB) takeRole(recorded Role, found, empty bool) error {
 	return nil
 }
 
-// history is the NodeID of the history's logs.
-func (db *DB) history() uint64 {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	return db.historyID
-}
-
-// newHistoryID makes the NodeID of a new history's logs.
-func newHistoryID() uint64 { return rand.Uint64()>>1 + 1 }
-
 // Promote makes a replica the primary, in place: writes are taken from now on, on every
 // open pool, and positions continue from the last log that was applied. The role is
 // durable before it takes effect. A Replicate that is under way is waited for. On a
@@ -98,7 +89,7 @@ func (db *DB) Promote(ctx context.Context) error {
 	if err := db.guard.beginRead(); err != nil {
 		return err
 	}
-	if err := db.switchRole(false, last, state); err != nil {
+	if err := db.switchRole(RolePrimary, last, state); err != nil {
 		return errors.Join(err, db.guard.endRead())
 	}
 	return nil
@@ -183,7 +174,7 @@ func (db *DB) demote(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := db.switchRole(true, last, state); err != nil {
+	if err := db.switchRole(RoleReplica, last, state); err != nil {
 		return err
 	}
 	db.endStreams(io.EOF)
@@ -192,7 +183,7 @@ func (db *DB) demote(ctx context.Context) error {
 
 // excludeForeign takes SQLite's write lock, so that nobody commits past the gate either.
 func (db *DB) excludeForeign() (release func(), err error) {
-	if err := db.writer.exec(roleBusyTimeout); err != nil {
+	if err := db.writer.setBusyTimeout(foreignWriterWait); err != nil {
 		return nil, err
 	}
 	if err := db.writer.exec("BEGIN IMMEDIATE"); err != nil {
@@ -201,45 +192,34 @@ func (db *DB) excludeForeign() (release func(), err error) {
 	return func() { _ = db.writer.exec("ROLLBACK") }, nil
 }
 
-// roleBusyTimeout is how long a change of role, or a replica, waits for another program's
-// write lock, in ms.
-const roleBusyTimeout = "PRAGMA busy_timeout = 5000"
+// foreignWriterWait is how long a change of role, or a Replicate, waits for the write lock
+// of another program.
+const foreignWriterWait = 5 * time.Second
 
 // switchRole makes the other role durable and then true, at a position at which all is
-// sealed and saved. The caller holds sealing and SQLite's write lock.
-func (db *DB) switchRole(replica bool, at point, state sqlite.State) error {
+// sealed and saved. The caller holds sealing and SQLite's write lock, and to become a
+// replica the gate.
+func (db *DB) switchRole(to Role, at point, state sqlite.State) error {
 	db.recording.Lock()
 	defer db.recording.Unlock()
-	db.mu.Lock()
-	inherited, historyID := db.saved.FrameNo, db.historyID
-	if replica {
-		inherited = 0
-	} else if historyID == 0 {
-		historyID = newHistoryID()
-	}
-	db.mu.Unlock()
 	next := db.nextRecord()
-	next.Role, next.Intent = roleOf(replica), nil
-	next.Inherited, next.HistoryID = inherited, historyID
+	next.Role, next.Intent, next.Inherited = to, nil, 0
+	if to == RolePrimary {
+		next.Inherited = next.Saved.FrameNo
+		next.HistoryID = cmp.Or(next.HistoryID, newHistoryID())
+	}
 	if err := db.writeRecordLocked(next, true); err != nil {
 		return err
 	}
 	s := &db.sealer
-	s.begun, s.tail, s.end, s.salt = !db.saved.IsZero(), false, db.saved, at.salt
-	s.cursor = wal.Cursor{Frame: at.frame, Checksum: wal.Checksum(at.checksum)}
+	s.begun, s.tail, s.end, s.salt = !next.Saved.IsZero(), false, next.Saved, at.salt
+	s.cursor = wal.Cursor{Frame: at.frame, Checksum: at.checksum}
 	db.mu.Lock()
+	defer db.mu.Unlock()
 	db.last.generation = generation{base: at.position, after: at.frame, salt: at.salt}
-	db.inherited, db.historyID, db.intent = inherited, historyID, nil
+	db.inherited, db.historyID, db.intent = next.Inherited, next.HistoryID, nil
 	db.guardedFrom, db.resetFrame = at.position, at.frame
 	db.published, db.diverged = state.Change, false
-	db.replica.Store(replica)
-	db.mu.Unlock()
+	db.replica.Store(to == RoleReplica)
 	return nil
-}
-
-func roleOf(replica bool) Role {
-	if replica {
-		return RoleReplica
-	}
-	return RolePrimary
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"slices"
 	"time"
@@ -315,25 +316,37 @@ func (db *DB) sumOfCutPages(commit uint32) (removed translog.Checksum, err error
 
 // checkGrowth returns errHole when a page past the old size is not in the log.
 func (db *DB) checkGrowth(f stretch) error {
-	before := db.sealer.sums.pages()
-	if f.commit <= before {
-		return nil
+	descending := func(yield func(uint32) bool) {
+		for _, key := range slices.Backward(f.keys) {
+			if !yield(uint32(key >> 32)) {
+				return
+			}
+		}
 	}
-	missing := int(f.commit - before)
-	for _, key := range slices.Backward(f.keys) {
-		if uint32(key>>32) <= before {
+	if db.missingGrowth(f.commit, descending) > 0 {
+		return errHole
+	}
+	return nil
+}
+
+// missingGrowth is how many of the pages that the database grows by are not among the
+// written ones, which come from the last to the first. The lock page is never written.
+func (db *DB) missingGrowth(after uint32, written iter.Seq[uint32]) int {
+	before := db.sealer.sums.pages()
+	if after <= before {
+		return 0
+	}
+	missing := int(after - before)
+	for page := range written {
+		if page <= before {
 			break
 		}
 		missing--
 	}
-	lockPage := uint32(translog.LockPage(db.pageSize))
-	if lockPage > before && lockPage <= f.commit {
+	if lockPage := uint32(translog.LockPage(db.pageSize)); lockPage > before && lockPage <= after {
 		missing--
 	}
-	if missing > 0 {
-		return errHole
-	}
-	return nil
+	return missing
 }
 
 // readPage reads a page from the database file alone.

@@ -259,11 +259,8 @@ func (s *Session) reclaim() error {
 	if err := s.handle.Protect(); err != nil {
 		return err
 	}
-	if s.queryOnly {
-		s.queryOnly = false
-		if _, err := s.conn.ExecContext(context.Background(), queryOnlyOff, nil); err != nil {
-			return err
-		}
+	if err := s.clearQueryOnly(); err != nil {
+		return err
 	}
 	state, position, what, err := s.db.observe(s.handle)
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 const StreamQueueBytes = 64 << 20
 
 // Frames is a live stream of committed transactions, in the order of their commits and
-// without a gap. Its methods are safe for concurrent use. It takes a connection of nobody,
-// and no goroutine; while it waits it costs nothing.
+// without a gap. Its methods are safe for concurrent use. It holds no connection and no
+// goroutine, and costs nothing while it waits.
 //
 // Commits of other programs on the same file are delivered too, at the latest with the
 // next commit or Checkpoint of this one.
@@ -47,8 +47,9 @@ type Frames struct {
 
 // Next returns the next transaction, waiting for its commit. It returns the context's
 // error when that ends first, io.EOF after the last one of a database that was closed or
-// demoted, and ErrLagged when the frames are gone that come next. Who gets ErrLagged
-// restores, or takes the logs of the store, and opens another stream from there.
+// demoted, ErrClosed after Close, the reason when the database has failed, and ErrLagged
+// when the frames are gone that come next: take the logs of the store then, and open
+// another stream from there.
 func (f *Frames) Next(ctx context.Context) (*translog.Batch, error) {
 	for {
 		batch, ok, err := f.TryNext()
@@ -100,9 +101,9 @@ func (f *Frames) All(ctx context.Context) iter.Seq2[*translog.Batch, error] {
 	}
 }
 
-// Position is the end of the last transaction that was delivered, or where the stream
+// Delivered is the end of the last transaction that was delivered, or where the stream
 // began.
-func (f *Frames) Position() translog.FrameNo {
+func (f *Frames) Delivered() translog.FrameNo {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.delivered

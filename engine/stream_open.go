@@ -57,9 +57,9 @@ func (db *DB) Frames(ctx context.Context, after translog.Position) (*Frames, err
 	return f, nil
 }
 
-// had reports whether the database had this content at this position, as far as the WAL
+// hadContent reports whether the database had this content at this position, as far as the WAL
 // can tell. The caller holds sealing.
-func (db *DB) had(ctx context.Context, at translog.Position) bool {
+func (db *DB) hadContent(ctx context.Context, at translog.Position) bool {
 	to, _, err := db.observeIndex()
 	if err != nil || at.Checksum == 0 {
 		return false

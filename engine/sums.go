@@ -6,9 +6,9 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// sums holds the checksum of every page at the sealed position, by page number. A zero
-// stands for one that is not known: it is computed from the database file, which holds
-// nothing newer than what is sealed, when it is needed.
+// sums holds the checksum of every page at one position, by page number: that of the sealer
+// or of a stream. A zero stands for one that is not known: when it is needed it is computed
+// from the database file, which holds nothing newer than the position.
 type sums struct {
 	known []translog.Checksum
 }
@@ -33,7 +33,7 @@ func (s *sums) resize(pages uint32) {
 
 func (s *sums) set(page translog.PageNo, sum translog.Checksum) { s.known[page-1] = sum }
 
-// at returns the sum of a page at the sealed position, 0 for a page past its size.
+// at returns the sum of a page at that position, 0 for a page past its size.
 func (s *sums) at(page translog.PageNo, read func(translog.PageNo) ([]byte, error)) (
 	translog.Checksum, error,
 ) {

@@ -9,10 +9,10 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// waiter is somebody who wants to know when a position is saved.
+// waiter is somebody who waits for a position.
 type waiter struct {
 	frame translog.FrameNo
-	fire  func(error) // called once, without DB.mu
+	fire  func(error) // called once; of positionWaiters also under DB.mu, which it must not take
 }
 
 // waitList is who waits for positions of one kind, guarded by DB.mu. The zero value is
@@ -21,8 +21,7 @@ type waitList struct{ entries list.List }
 
 func (l *waitList) add(w waiter) *list.Element { return l.entries.PushBack(w) }
 
-// take removes and returns those up to a position. The caller fires them after it let go of
-// DB.mu.
+// take removes and returns those up to a position, for the caller to fire.
 func (l *waitList) take(upTo translog.FrameNo) []waiter {
 	var taken []waiter
 	var next *list.Element
@@ -52,7 +51,7 @@ func (l *waitList) remove(e *list.Element) bool {
 // will be. The function it returns withdraws the wish; it reports false when fire was or
 // will be called.
 func (db *DB) watch(frame translog.FrameNo, fire func(error)) (withdraw func() bool) {
-	return db.watchList(&db.waiters, db.resolvedLocked, frame, fire)
+	return db.watchList(&db.ackWaiters, db.resolvedLocked, frame, fire)
 }
 
 // watchList is watch for one of the lists; reached tells how far its kind is.
@@ -60,13 +59,13 @@ func (db *DB) watchList(
 	l *waitList, reached func() translog.FrameNo, frame translog.FrameNo, fire func(error),
 ) (withdraw func() bool) {
 	db.mu.Lock()
-	if frame <= reached() || db.failure != nil {
-		err := db.failure
-		if frame <= reached() {
-			err = nil
-		}
+	isReached, failure := frame <= reached(), db.failure
+	if isReached || failure != nil {
 		db.mu.Unlock()
-		fire(err)
+		if isReached {
+			failure = nil // a failure does not take back what was reached before
+		}
+		fire(failure)
 		return func() bool { return false }
 	}
 	element := l.add(waiter{frame, fire})
@@ -90,9 +89,9 @@ func fireAll(waiters []waiter, err error) {
 }
 
 // WaitSaved returns nil once everything up to frame is saved, or acknowledged through a
-// live stream. It returns the context's
-// error when that ends first, and ErrClosed, ErrFenced, ErrReplaced or ErrPoisoned when
-// it will never be known. Safe for concurrent use.
+// live stream. It returns the context's error when that ends first, and ErrClosed,
+// ErrFenced, ErrReplaced or ErrPoisoned when it will never be known. Safe for concurrent
+// use.
 func (db *DB) WaitSaved(ctx context.Context, frame translog.FrameNo) error {
 	if frame == 0 {
 		return nil

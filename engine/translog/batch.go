@@ -60,7 +60,7 @@ func MergeBatches(options BuildOptions, batches ...*Batch) (*Log, error) {
 		NodeID: last.NodeID,
 	}
 	if spec.First == 1 {
-		spec.PreApply = 0
+		spec.PreApply = 0 // a snapshot follows nothing
 	}
 	builder, err := NewBuilder(spec, options)
 	if err != nil {

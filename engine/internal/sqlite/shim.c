@@ -1,11 +1,8 @@
 #include "shim.h"
 #include <string.h>
 
-#define SQLITE_OK 0
 #define SQLITE_DENY 1
 #define SQLITE_IGNORE 2
-#define SQLITE_BUSY 5
-#define SQLITE_IOERR 10
 #define SQLITE_IOERR_SHORT_READ (SQLITE_IOERR | (2<<8))
 
 /* Action codes: https://www.sqlite.org/c3ref/c_alter_table.html */
@@ -113,24 +110,24 @@ int mylibsql_map_index(sqlite3 *db, void **out){
 /* The header as SQLite's walIndexTryHdr reads it: two copies, the first one
 ** first, a barrier between; good when both are equal and the checksum holds. */
 static int read_header(const volatile uint32_t *index, uint32_t *header){
-  uint32_t second[12];
+  uint32_t second[HEADER_WORDS];
   uint32_t s0 = 0, s1 = 0;
   int i;
-  for(i=0; i<12; i++) header[i] = index[i];
+  for(i=0; i<HEADER_WORDS; i++) header[i] = index[i];
   __sync_synchronize();
-  for(i=0; i<12; i++) second[i] = index[12+i];
+  for(i=0; i<HEADER_WORDS; i++) second[i] = index[HEADER_WORDS+i];
   if( memcmp(header, second, sizeof(second))!=0 ) return SQLITE_BUSY;
-  if( ((const unsigned char*)header)[12]==0 ) return SQLITE_BUSY; /* isInit: never written */
-  for(i=0; i<10; i+=2){
+  if( ((const unsigned char*)header)[BYTE_IS_INIT]==0 ) return SQLITE_BUSY;
+  for(i=0; i<WORD_HEADER_SUM; i+=2){
     s0 += header[i] + s1;
     s1 += header[i+1] + s0;
   }
-  if( s0!=header[10] || s1!=header[11] ) return SQLITE_BUSY;
+  if( s0!=header[WORD_HEADER_SUM] || s1!=header[WORD_HEADER_SUM+1] ) return SQLITE_BUSY;
   return SQLITE_OK;
 }
 
 int mylibsql_observe(sqlite3 *db, const void *index, mylibsql_state *out){
-  uint32_t header[12];
+  uint32_t header[HEADER_WORDS];
   const unsigned char *bytes = (const unsigned char*)header;
   uint16_t size;
   int tries = 0;
@@ -141,17 +138,17 @@ int mylibsql_observe(sqlite3 *db, const void *index, mylibsql_state *out){
   while( read_header(index, header)!=SQLITE_OK ){
     if( ++tries>=1000 ) return SQLITE_BUSY;
   }
-  memcpy(&size, bytes+14, sizeof(size));
-  out->change = header[2];
-  out->big_endian = bytes[13]!=0;
+  memcpy(&size, bytes+BYTE_PAGE_SIZE, sizeof(size));
+  out->change = header[WORD_CHANGE];
+  out->big_endian = bytes[BYTE_BIG_ENDIAN]!=0;
   out->page_size = (size & 0xfe00u) + ((size & 0x0001u)<<16);
-  out->max_frame = header[4];
-  out->page_count = header[5];
-  out->checksum[0] = header[6];
-  out->checksum[1] = header[7];
-  out->salt[0] = header[8];
-  out->salt[1] = header[9];
-  out->backfilled = ((const volatile uint32_t*)index)[24];
+  out->max_frame = header[WORD_MAX_FRAME];
+  out->page_count = header[WORD_PAGE_COUNT];
+  out->checksum[0] = header[WORD_CHECKSUM];
+  out->checksum[1] = header[WORD_CHECKSUM+1];
+  out->salt[0] = header[WORD_SALT];
+  out->salt[1] = header[WORD_SALT+1];
+  out->backfilled = ((const volatile uint32_t*)index)[WORD_BACKFILLED];
   return SQLITE_OK;
 }
 

@@ -93,6 +93,17 @@ typedef struct {
   uint32_t backfilled;   /* frames that are in the database file already */
 } mylibsql_state;
 
+/* Result codes. https://www.sqlite.org/rescode.html */
+enum { SQLITE_OK = 0, SQLITE_BUSY = 5, SQLITE_IOERR = 10, SQLITE_CORRUPT = 11 };
+
+/* The wal-index header by its 32-bit words, of which there are two copies. The
+** fourth word has isInit, bigEndCksum and szPage, named by their bytes. https://www.sqlite.org/walformat.html#walidxfmt */
+enum {
+  WORD_VERSION = 0, WORD_CHANGE = 2, WORD_MAX_FRAME = 4, WORD_PAGE_COUNT = 5,
+  WORD_CHECKSUM = 6, WORD_SALT = 8, WORD_HEADER_SUM = 10, HEADER_WORDS = 12,
+  WORD_BACKFILLED = 24,
+  BYTE_IS_INIT = 12, BYTE_BIG_ENDIAN = 13, BYTE_PAGE_SIZE = 14
+};
 #define MYLIBSQL_INDEX_REGION_BYTES 32768
 
 int mylibsql_protect(sqlite3 *db, mylibsql_auth *auth);

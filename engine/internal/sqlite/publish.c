@@ -9,9 +9,6 @@
 ** past the published last frame are looked at by nobody.
 */
 
-#define SQLITE_OK 0
-#define SQLITE_IOERR 10
-#define SQLITE_CORRUPT 11
 #define INDEX_VERSION 3007000
 #define HASH_SLOTS 8192
 #define TABLE_FRAMES 4096
@@ -53,6 +50,7 @@ static void clean_table(table *t, uint32_t max_frame){
   memset((void*)&t->page[last], 0, (size_t)((char*)t->slot - (char*)&t->page[last]));
 }
 
+/* Hashes as SQLite's walHash does. More collisions than entries: a corrupt table. */
 static int enter(table *t, uint32_t frame, uint32_t page){
   uint32_t entry = frame - t->zero, collisions = entry;
   uint32_t key = (page * 383) & (HASH_SLOTS-1);
@@ -94,37 +92,35 @@ int mylibsql_index_append(sqlite3 *db, uint32_t max_frame, const uint32_t *pages
 ** it. next->change is set to the commit's number. */
 int mylibsql_index_publish(sqlite3 *db, mylibsql_state *next){
   sqlite3_file *file;
-  void volatile *region = 0;
-  uint32_t header[12], s0 = 0, s1 = 0;
+  void *index;
+  uint32_t header[HEADER_WORDS], s0 = 0, s1 = 0;
   unsigned char *bytes = (unsigned char*)header;
   uint16_t size = (uint16_t)((next->page_size & 0xff00u) | (next->page_size>>16));
   int i;
   int rc = mylibsql_main_file(db, &file);
+  if( rc==SQLITE_OK ) rc = mylibsql_map_index(db, &index);
   if( rc!=SQLITE_OK ) return rc;
-  rc = file->pMethods->xShmMap(file, 0, MYLIBSQL_INDEX_REGION_BYTES, 0, &region);
-  if( rc!=SQLITE_OK ) return rc;
-  if( region==0 ) return SQLITE_IOERR;
-  memcpy(header, (void*)region, sizeof(header));
-  header[0] = INDEX_VERSION;
-  header[2]++;
-  bytes[12] = 1;
-  bytes[13] = (unsigned char)(next->big_endian!=0);
-  memcpy(bytes+14, &size, sizeof(size));
-  header[4] = next->max_frame;
-  header[5] = next->page_count;
-  header[6] = next->checksum[0];
-  header[7] = next->checksum[1];
-  header[8] = next->salt[0];
-  header[9] = next->salt[1];
-  for(i=0; i<10; i+=2){
+  memcpy(header, index, sizeof(header));
+  header[WORD_VERSION] = INDEX_VERSION;
+  header[WORD_CHANGE]++;
+  bytes[BYTE_IS_INIT] = 1;
+  bytes[BYTE_BIG_ENDIAN] = (unsigned char)(next->big_endian!=0);
+  memcpy(bytes+BYTE_PAGE_SIZE, &size, sizeof(size));
+  header[WORD_MAX_FRAME] = next->max_frame;
+  header[WORD_PAGE_COUNT] = next->page_count;
+  header[WORD_CHECKSUM] = next->checksum[0];
+  header[WORD_CHECKSUM+1] = next->checksum[1];
+  header[WORD_SALT] = next->salt[0];
+  header[WORD_SALT+1] = next->salt[1];
+  for(i=0; i<WORD_HEADER_SUM; i+=2){
     s0 += header[i] + s1;
     s1 += header[i+1] + s0;
   }
-  header[10] = s0;
-  header[11] = s1;
-  memcpy((char*)region + sizeof(header), header, sizeof(header));
+  header[WORD_HEADER_SUM] = s0;
+  header[WORD_HEADER_SUM+1] = s1;
+  memcpy((char*)index + sizeof(header), header, sizeof(header));
   file->pMethods->xShmBarrier(file);
-  memcpy((void*)region, header, sizeof(header));
-  next->change = header[2];
+  memcpy(index, header, sizeof(header));
+  next->change = header[WORD_CHANGE];
   return SQLITE_OK;
 }
