@@ -26,13 +26,10 @@ import (
 //  6. The wal-index header. Readers see the log.
 //  7. COMMIT, which lets the write lock go.
 func (db *DB) apply(ctx context.Context, r *replication) error {
-	if err := db.writer.setBusyTimeout(foreignWriterWait); err != nil {
-		return err
-	}
 	if err := db.preparePageSize(r.pageSize); err != nil {
 		return err
 	}
-	if err := db.writer.exec("BEGIN IMMEDIATE"); err != nil {
+	if err := db.writer.beginWrite(ctx, foreignWriterWait); err != nil {
 		return err
 	}
 	next, err := db.writeFrames(ctx, r)

@@ -54,10 +54,7 @@ func (db *DB) settleBeforeClose() error {
 	if db.replica.Load() {
 		return db.settleReplica()
 	}
-	if err := db.writer.setBusyTimeout(closeBusyTimeout); err != nil {
-		return err
-	}
-	foreign := db.writer.exec("BEGIN IMMEDIATE") != nil
+	foreign := db.writer.beginWrite(context.Background(), closeBusyTimeout) != nil
 	if err := db.makeDurable(context.Background()); err != nil || foreign {
 		return err
 	}

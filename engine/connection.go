@@ -53,6 +53,31 @@ func (c *connection) setBusyTimeout(timeout time.Duration) error {
 	return c.exec(fmt.Sprintf("PRAGMA busy_timeout = %d", timeout.Milliseconds()))
 }
 
+// Who waits for another program's lock does so in SQLite, a slice at a time, so that the end
+// of a context is seen.
+const lockWaitSlice = 50 * time.Millisecond
+
+// beginWrite takes SQLite's write lock, waiting for another program at most for wait, or
+// until ctx ends. It returns SQLite's ErrBusy then, or the context's error.
+func (c *connection) beginWrite(ctx context.Context, wait time.Duration) error {
+	if err := c.setBusyTimeout(min(wait, lockWaitSlice)); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(wait); ; {
+		err := c.exec("BEGIN IMMEDIATE")
+		var failure sqlite3.Error
+		if !errors.As(err, &failure) || failure.Code != sqlite3.ErrBusy {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !time.Now().Before(deadline) {
+			return err
+		}
+	}
+}
+
 func (c *connection) exec(statement string) error {
 	_, err := c.sqlite.ExecContext(context.Background(), statement, nil)
 	return err

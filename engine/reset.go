@@ -181,10 +181,7 @@ func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
 		return false, err // also when it became a replica meanwhile
 	}
 	// Foreign writers stay out until the guard stands again.
-	if err := db.writer.setBusyTimeout(patience); err != nil {
-		return false, err
-	}
-	if err := db.writer.exec("BEGIN IMMEDIATE"); err != nil {
+	if err := db.writer.beginWrite(ctx, patience); err != nil {
 		return false, errLater
 	}
 	defer func() { err = errors.Join(err, db.writer.exec("ROLLBACK")) }()

@@ -71,7 +71,7 @@ func (db *DB) Promote(ctx context.Context) error {
 	if err := db.usable(); err != nil || !db.replica.Load() {
 		return err
 	}
-	release, err := db.excludeForeign()
+	release, err := db.excludeForeign(ctx)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (db *DB) demote(ctx context.Context) error {
 	if err := db.usable(); err != nil || db.replica.Load() {
 		return err
 	}
-	release, err := db.excludeForeign()
+	release, err := db.excludeForeign(ctx)
 	if err != nil {
 		return err
 	}
@@ -182,11 +182,8 @@ func (db *DB) demote(ctx context.Context) error {
 }
 
 // excludeForeign takes SQLite's write lock, so that nobody commits past the gate either.
-func (db *DB) excludeForeign() (release func(), err error) {
-	if err := db.writer.setBusyTimeout(foreignWriterWait); err != nil {
-		return nil, err
-	}
-	if err := db.writer.exec("BEGIN IMMEDIATE"); err != nil {
+func (db *DB) excludeForeign(ctx context.Context) (release func(), err error) {
+	if err := db.writer.beginWrite(ctx, foreignWriterWait); err != nil {
 		return nil, err
 	}
 	return func() { _ = db.writer.exec("ROLLBACK") }, nil
