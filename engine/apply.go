@@ -44,13 +44,14 @@ func (db *DB) apply(ctx context.Context, r *replication) error {
 	return publishErr
 }
 
-// preparePageSize empties the WAL when a first snapshot brings another page size: all
-// frames of a WAL have one size.
+// preparePageSize empties the WAL for a snapshot that brings another page size: all frames
+// of a WAL have one size. The replica is empty or has diverged, so that nothing in the file
+// needs to be noted.
 func (db *DB) preparePageSize(pageSize int) error {
 	if pageSize == db.pageSize {
 		return nil
 	}
-	complete, err := db.truncate()
+	complete, err := db.emptyWAL()
 	if err == nil && !complete {
 		err = busyError()
 	}
@@ -67,7 +68,7 @@ func (db *DB) writeFrames(ctx context.Context, r *replication) (sqlite.State, er
 	if err != nil {
 		return state, err
 	}
-	if db.isDiverged() && !r.snapshot {
+	if db.isDiverged() && !r.heals {
 		return state, ErrDiverged
 	}
 	if uint64(state.MaxFrame)+uint64(len(r.pages)) > walFramesMax {

@@ -65,8 +65,7 @@ func (c *connection) beginWrite(ctx context.Context, wait time.Duration) error {
 	}
 	for deadline := time.Now().Add(wait); ; {
 		err := c.exec("BEGIN IMMEDIATE")
-		var failure sqlite3.Error
-		if !errors.As(err, &failure) || failure.Code != sqlite3.ErrBusy {
+		if ignoreBusy(err) != nil || err == nil {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -76,6 +75,15 @@ func (c *connection) beginWrite(ctx context.Context, wait time.Duration) error {
 			return err
 		}
 	}
+}
+
+// ignoreBusy is for who comes again later.
+func ignoreBusy(err error) error {
+	var failure sqlite3.Error
+	if errors.As(err, &failure) && failure.Code == sqlite3.ErrBusy {
+		return nil
+	}
+	return err
 }
 
 func (c *connection) exec(statement string) error {

@@ -55,9 +55,14 @@ func open(ctx context.Context, path string, info fs.FileInfo, created bool, opti
 // start opens the engine's connections, before those of any user, and finds out at which
 // position the database is.
 func (db *DB) start(empty bool) error {
-	old, found, err := db.sidecar.readState()
+	records, err := db.sidecar.readState()
 	if err != nil {
 		return err
+	}
+	var old record
+	found := len(records) > 0
+	if found {
+		old = records[0]
 	}
 	if err := db.takeRole(old.Role, found, empty); err != nil {
 		return err
@@ -93,15 +98,7 @@ func (db *DB) start(empty bool) error {
 		db.historyID = newHistoryID()
 	}
 	db.guardedFrom = db.last.position
-	if db.replica.Load() { // its state says what is durable
-		if err := db.syncWAL(); err != nil {
-			return err
-		}
-	}
-	if err := db.writeRecord(true); err != nil {
-		return err
-	}
-	return db.sidecar.makeOutbox()
+	return db.recordOpen(found)
 }
 
 // openConnections opens the writer, the guard with its read transaction, the wal-index

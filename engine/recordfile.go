@@ -8,12 +8,45 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// writeRecord writes what is known now to the state file, durably when sync is set: the
-// positions in it must be durable already then. Safe for concurrent use.
+// recordOpen makes durable where an open has found the database. The WAL goes first: the
+// process before may have been killed before its fsync.
+func (db *DB) recordOpen(found bool) error {
+	if err := db.syncWAL(); err != nil {
+		return err
+	}
+	var err error
+	if db.replica.Load() && !found {
+		err = db.writeSettledRecord() // an empty replica, of which the file alone is all
+	} else {
+		err = db.writeRecord(true)
+	}
+	if err != nil {
+		return err
+	}
+	return db.sidecar.makeOutbox()
+}
+
+// writeRecord writes what is known now to the state file, durably when sync is set. On a
+// primary it names the last frame that was fsynced, if there is one in this WAL: a record
+// that a power cut leaves must not name frames that it took. Safe for concurrent use.
 func (db *DB) writeRecord(sync bool) error {
 	db.recording.Lock()
 	defer db.recording.Unlock()
-	return db.writeRecordLocked(db.nextRecord(), sync)
+	next := db.nextRecord()
+	db.mu.Lock()
+	if db.synced.frame > 0 && db.synced.salt == db.last.salt && !db.replica.Load() {
+		db.placeAnchorLocked(&next, db.synced)
+	}
+	db.mu.Unlock()
+	return db.writeRecordLocked(next, sync)
+}
+
+// placeAnchorLocked ties a record to a point.
+func (db *DB) placeAnchorLocked(r *record, at point) {
+	r.Anchor = at.anchor()
+	if db.saved.FrameNo == at.position {
+		r.Anchor.Content = db.saved.Checksum
+	}
 }
 
 // nextRecord is the record of this moment. What it says of the database file is what the
@@ -26,13 +59,10 @@ func (db *DB) nextRecord() record {
 		PageSize: db.pageSize,
 		Saved:    db.saved,
 		Offered:  append([]translog.Position(nil), db.offered...),
-		Anchor:   db.last.anchor(),
 		Snapshot: db.mustSnapshot, Inherited: db.inherited, Acknowledged: db.acknowledged,
-		HistoryID: db.historyID, Intent: db.intent,
+		HistoryID: db.historyID, Intent: db.intent, Diverged: db.diverged,
 	}
-	if db.saved.FrameNo == db.last.position {
-		next.Anchor.Content = db.saved.Checksum
-	}
+	db.placeAnchorLocked(&next, db.last)
 	next.File, next.FileHolds = db.record.File, db.record.FileHolds
 	db.restartUnrecorded = false
 	return next
@@ -43,6 +73,7 @@ func (p point) anchor() anchor {
 	return anchor{Position: p.position, Salt: p.salt, Frame: p.frame, Checksum: p.checksum}
 }
 
+// writeRecordLocked writes a record. The caller holds DB.recording, not DB.mu.
 func (db *DB) writeRecordLocked(next record, sync bool) error {
 	if db.isClosed() {
 		return ErrClosed // the lock is gone, and with it the right to write
@@ -50,7 +81,7 @@ func (db *DB) writeRecordLocked(next record, sync bool) error {
 	next.Generation = db.record.Generation + 1
 	if next.Role == RoleReplica {
 		durable := db.durable
-		if sync {
+		if sync && !next.Diverged {
 			durable = next.Anchor
 		}
 		next.Durable = &durable
@@ -59,7 +90,7 @@ func (db *DB) writeRecordLocked(next record, sync bool) error {
 		return err
 	}
 	db.record = next
-	if sync {
+	if sync && !next.Diverged {
 		db.durable = next.Anchor
 	}
 	return nil
@@ -86,8 +117,8 @@ func (db *DB) recordRestart() {
 	}
 }
 
-// writeSettledRecord notes that the database file alone holds the position now. The
-// caller keeps writers out.
+// writeSettledRecord notes, durably, that the database file alone holds the position now:
+// the WAL that it was in may be begun anew from here on. The caller keeps writers out.
 func (db *DB) writeSettledRecord() error {
 	info, err := os.Stat(db.path)
 	if err != nil {
@@ -97,5 +128,5 @@ func (db *DB) writeSettledRecord() error {
 	defer db.recording.Unlock()
 	next := db.nextRecord()
 	next.File, next.FileHolds = statOf(info), next.Anchor.Position
-	return db.writeRecordLocked(next, false)
+	return db.writeRecordLocked(next, true)
 }

@@ -46,13 +46,13 @@ func (db *DB) begin(g generation, s sqlite.State) {
 // resume goes on where the state file says that the database was, if it still is that
 // database.
 func (db *DB) resume(r record, s sqlite.State) error {
+	place, ok := db.locate(r, s)
 	db.record = r
 	db.saved = r.Saved
 	db.acknowledged = r.Acknowledged
 	db.inherited = r.Inherited
 	db.mustSnapshot = r.Snapshot
 	db.offered = r.Offered
-	place, ok := db.locate(r, s)
 	if !ok {
 		if have, known := db.remains(r, s); known && have < r.vouchedFor() {
 			return &BehindError{Have: have, Want: r.vouchedFor()}

@@ -59,7 +59,7 @@ func (db *DB) Replicate(ctx context.Context, log *translog.Log) error {
 		return err
 	}
 	db.adoptHistory(log.NodeID())
-	db.truncateIfDue()
+	db.truncateIfDue(context.WithoutCancel(ctx))
 	if r.images == nil { // too large to be taken back after a power cut
 		return db.syncReplica()
 	}
@@ -82,10 +82,12 @@ func (db *DB) fits(log *translog.Log) (needed bool, err error) {
 		return false, ErrDiverged
 	}
 	if log.Last() <= at.FrameNo && !diverged {
-		_, err := translog.CheckChain(at, log)
-		return false, err
+		if _, err := translog.CheckChain(at, log); err != nil {
+			return false, err
+		}
+		return false, log.Verify() // damage could make a log look older
 	}
-	if size := log.PageSize(); size != db.pageSize && !at.IsZero() {
+	if size := log.PageSize(); size != db.pageSize && !at.IsZero() && !diverged {
 		return false, &translog.FormatError{Field: "page size", Got: size, Want: db.pageSize}
 	}
 	if log.IsSnapshot() {

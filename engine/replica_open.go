@@ -15,21 +15,20 @@ import (
 
 // resumeReplica finds the position of a replica. The state names those that it can be at:
 // the one that it had, the one that the log under way at that time would lead to, and the
-// one that was synced last. Which of them counts is told by the WAL's last frame; by the
-// database file alone, if it is still what it was; and else by the content.
+// one that was synced last. Which of them counts is told by the WAL's last frame, or by the
+// database file alone, as long as that is what was noted; and else by the content.
 //
-// A power cut can leave more or less of the WAL than the state says. Then the replica goes
-// back to where it was last synced, of which everything is there. What is not that either
-// was written to by somebody else: it serves its readers and waits for a snapshot.
+// Somebody else may have written since, and a power cut can leave more or less of the WAL
+// than the state says. Then the replica goes back to the latest of those places that is
+// still there; the synced one survives every power cut. Where none is, it serves its readers
+// and waits for a snapshot.
 func (db *DB) resumeReplica(r record, state sqlite.State) error {
 	db.record = r
 	db.published = state.Change
-	places := []anchor{r.Anchor}
-	for _, place := range []*anchor{r.Intent, r.Durable} {
-		if place != nil {
-			places = append(places, *place)
-		}
+	if r.Durable != nil {
+		db.durable = *r.Durable
 	}
+	places := r.places()
 	place, found := db.placeByFrame(r, places, state)
 	if !found {
 		var err error
@@ -37,23 +36,41 @@ func (db *DB) resumeReplica(r record, state sqlite.State) error {
 			return err
 		}
 	}
+	if !found {
+		// Before the first log nothing is expected of the content: a snapshot replaces it.
+		place, found = r.Anchor, r.Anchor.Position == 0 && !r.Diverged
+	}
 	db.standAt(place, state)
+	db.diverged = !found
 	if found && place.Position == r.Anchor.Position {
 		db.intent = r.Intent // its frames may lie in the WAL, and be published by a recovery
 	}
 	if err := db.scanReplica(state); err != nil || found {
 		return err
 	}
-	if r.Durable != nil {
-		back, err := db.goBackTo(*r.Durable, state)
+	for _, earlier := range []*anchor{r.Intent, &r.Anchor, r.Durable} {
+		back, err := db.goBackTo(earlier, state)
 		if back || err != nil {
 			return err
 		}
 	}
-	db.diverged = true
 	db.log.Error("replica is not what its state says: it needs a snapshot",
 		"path", db.path, "position", place.Position)
 	return nil
+}
+
+// places are those at which a replica with this record can be. One that had diverged is not
+// at its anchor, but may have taken a snapshot since.
+func (r record) places() (places []anchor) {
+	if !r.Diverged {
+		places = append(places, r.Anchor)
+	}
+	for _, place := range []*anchor{r.Intent, r.Durable} {
+		if place != nil {
+			places = append(places, *place)
+		}
+	}
+	return places
 }
 
 // standAt sets the position of a replica whose WAL ends there.
@@ -65,51 +82,48 @@ func (db *DB) standAt(place anchor, state sqlite.State) {
 }
 
 // placeByFrame finds the place whose frame is the WAL's last, or that the database file
-// alone holds.
+// alone holds. A file that is not what was noted proves nothing: a checkpoint did not come
+// to its end, or another file was put beside the same WAL.
 func (db *DB) placeByFrame(r record, places []anchor, state sqlite.State) (anchor, bool) {
 	for _, place := range places {
-		if place.Frame > 0 && place.Frame == state.MaxFrame && place.Salt == state.Salt &&
-			db.hasFrame(place) {
+		switch {
+		case r.File != nil && !db.isFile(r.File):
+		case place.Frame > 0 && place.Frame == state.MaxFrame && place.Salt == state.Salt &&
+			db.hasFrame(place):
+			return place, true
+		case state.MaxFrame == 0 && place.Position == r.FileHolds && r.File != nil:
 			return place, true
 		}
 	}
-	if r.Anchor.Position == 0 && r.Intent == nil {
-		return r.Anchor, true // nothing was applied yet, and the first log is a snapshot
-	}
-	for _, place := range places {
-		if state.MaxFrame == 0 && place.Position == r.FileHolds && db.isFile(r.File) {
-			return place, true
-		}
-	}
-	return r.Anchor, false
+	return anchor{}, false
 }
 
 // placeByContent reads the whole database and compares its checksum.
 func (db *DB) placeByContent(places []anchor, state sqlite.State) (anchor, bool, error) {
 	sum, err := db.checksumAt(state.MaxFrame, state)
 	if err != nil {
-		return places[0], false, err
+		return anchor{}, false, err
 	}
 	for _, place := range places {
 		if place.Content != 0 && place.Content == sum {
 			return place, true, nil
 		}
 	}
-	return places[0], false, nil
+	return anchor{}, false, nil
 }
 
 // goBackTo makes a replica what it was at a place that the WAL, or the database file alone,
 // still holds: the pages that changed since get their old content, by another transaction.
 // It reports false when the content there is not that of the place.
-func (db *DB) goBackTo(place anchor, state sqlite.State) (bool, error) {
-	if place.Content == 0 || state.MaxFrame == 0 {
+func (db *DB) goBackTo(place *anchor, state sqlite.State) (bool, error) {
+	if place == nil || place.Content == 0 || state.MaxFrame == 0 {
 		return false, nil
 	}
 	var frame uint32 // the file alone, when the place was in an earlier WAL
 	if place.Frame > 0 && place.Salt == state.Salt {
 		frame = place.Frame
 	}
-	if frame >= state.MaxFrame || frame > 0 && !db.hasFrame(place) {
+	if frame >= state.MaxFrame || frame > 0 && !db.hasFrame(*place) {
 		return false, nil
 	}
 	sum, err := db.checksumAt(frame, state)
@@ -121,16 +135,20 @@ func (db *DB) goBackTo(place anchor, state sqlite.State) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	r, err := db.readEarlier(place, e)
+	r, err := db.readEarlier(*place, e)
 	if err != nil {
 		return false, err
 	}
 	if err := db.apply(ctx, r); err != nil {
 		return false, err
 	}
-	db.log.Warn("replica goes back to where it was last synced", "path", db.path,
+	db.log.Warn("replica goes back to an earlier position", "path", db.path,
 		"position", place.Position)
-	return true, nil
+	_, state, err = db.observeIndex()
+	if err == nil {
+		err = db.scanReplica(state) // pages that were cut off are back, with images in the WAL
+	}
+	return true, err
 }
 
 // readEarlier collects what the changed pages were. Page 1 is always among them, for a
@@ -138,7 +156,7 @@ func (db *DB) goBackTo(place anchor, state sqlite.State) (bool, error) {
 func (db *DB) readEarlier(place anchor, e *earlier) (*replication, error) {
 	r := &replication{
 		end:      translog.Position{FrameNo: place.Position, Checksum: place.Content},
-		pageSize: db.pageSize, commit: e.pages,
+		pageSize: db.pageSize, commit: e.pages, heals: true,
 	}
 	e.changed[1] = true
 	for _, page := range slices.Sorted(maps.Keys(e.changed)) {

@@ -17,14 +17,14 @@ const truncateBusyTimeout = 200 * time.Millisecond
 
 // truncateIfDue moves a WAL that has passed its limit into the database file. Readers that
 // keep it from that put it off, as they do in SQLite.
-func (db *DB) truncateIfDue() {
+func (db *DB) truncateIfDue(ctx context.Context) {
 	db.mu.Lock()
 	due := db.resetDueLocked()
 	db.mu.Unlock()
 	if !due {
 		return
 	}
-	complete, err := db.truncate()
+	complete, err := db.truncate(ctx)
 	if err != nil {
 		db.log.Warn("WAL not truncated", "path", db.path, "error", err)
 	}
@@ -36,13 +36,17 @@ func (db *DB) truncateIfDue() {
 	}
 }
 
-// truncate moves the WAL of a replica into the database file and empties it. What the
-// database file takes is durable in the WAL before, and the state that names it too.
-func (db *DB) truncate() (complete bool, err error) {
-	copied, err := db.copyWAL()
+// truncate moves the WAL of a replica into the database file and empties it. Should
+// somebody commit between the two, the file is not what the state has noted.
+func (db *DB) truncate(ctx context.Context) (complete bool, err error) {
+	copied, err := db.copyWAL(ctx)
 	if err != nil || !copied {
 		return false, err
 	}
+	return db.emptyWAL()
+}
+
+func (db *DB) emptyWAL() (complete bool, err error) {
 	if err := db.writer.setBusyTimeout(truncateBusyTimeout); err != nil {
 		return false, err
 	}
@@ -52,13 +56,29 @@ func (db *DB) truncate() (complete bool, err error) {
 }
 
 // copyWAL copies the whole WAL to the database file, and notes in the state what that
-// looks like then: a later TRUNCATE only removes the WAL.
-func (db *DB) copyWAL() (complete bool, err error) {
+// looks like then: a later TRUNCATE only removes the WAL. What the file takes is durable in
+// the WAL before, and the state that names it too. Nobody can commit meanwhile, and what
+// somebody else has committed is not copied: a replica that has diverged can go back then.
+func (db *DB) copyWAL(ctx context.Context) (complete bool, err error) {
+	if err := db.writer.beginWrite(ctx, truncateBusyTimeout); err != nil {
+		return false, ignoreBusy(err)
+	}
+	defer func() { err = errors.Join(err, db.writer.exec("ROLLBACK")) }()
+	if _, _, err := db.observeIndex(); err != nil {
+		return false, err
+	}
+	if db.isDiverged() {
+		return false, db.writeRecord(true)
+	}
 	if err := db.syncReplica(); err != nil {
 		return false, err
 	}
-	complete, err = db.writer.checkpoint("PASSIVE")
-	if err != nil || !complete || db.isDiverged() {
+	// Its pager has to learn the page size first, which the first snapshot may have changed.
+	if err := errors.Join(db.guard.beginRead(), db.guard.endRead()); err != nil {
+		return false, err
+	}
+	complete, err = db.guard.checkpoint("PASSIVE")
+	if err != nil || !complete {
 		return false, err
 	}
 	return true, db.writeSettledRecord()
@@ -67,7 +87,7 @@ func (db *DB) copyWAL() (complete bool, err error) {
 // settleReplica is what a close does for a replica: the database is left as one plain
 // file, unless a reader or another program needs the WAL.
 func (db *DB) settleReplica() error {
-	complete, err := db.truncate()
+	complete, err := db.truncate(context.Background())
 	if err == nil && complete {
 		db.writer.handle.CheckpointOnClose()
 	}
@@ -83,5 +103,5 @@ func (db *DB) resetReplica(ctx context.Context) (complete bool, err error) {
 	if err := db.usable(); err != nil || !db.replica.Load() {
 		return false, err
 	}
-	return db.truncate()
+	return db.truncate(ctx)
 }

@@ -17,6 +17,7 @@ type replication struct {
 	pageSize int
 	commit   uint32              // size of the database at the end, in pages
 	snapshot bool                // it has every page
+	heals    bool                // it makes a replica that has diverged what it says
 	pages    []uint32            // in ascending order
 	sums     []translog.Checksum // of pages
 	images   []byte              // of pages; nil when they are too large to keep
@@ -28,7 +29,7 @@ type replication struct {
 func (db *DB) readReplication(ctx context.Context, log *translog.Log) (*replication, error) {
 	r := &replication{
 		end: log.End(), pageSize: log.PageSize(), commit: log.Commit(),
-		snapshot: log.IsSnapshot(), log: log,
+		snapshot: log.IsSnapshot(), heals: log.IsSnapshot(), log: log,
 	}
 	keep := true
 	images := db.sealer.images[:0]

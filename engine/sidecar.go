@@ -26,6 +26,8 @@ type sidecar struct {
 	mode   fs.FileMode // of files
 	lock   *os.File    // holds the flock while the database is open
 	state  *os.File    // guarded by DB.recording; nil before the first write
+	// durableSlot is the slot of the state file whose record was fsynced last.
+	durableSlot int
 }
 
 // openSidecar creates the folder if it is missing, and tells so by fresh.

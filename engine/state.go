@@ -33,6 +33,7 @@ type record struct {
 	Inherited    translog.FrameNo `json:"inherited,omitempty"`    // position of the promotion
 	Intent       *anchor          `json:"intent,omitempty"`       // what a replica is about to apply
 	Durable      *anchor          `json:"durable,omitempty"`      // of a replica: fsynced, as is this
+	Diverged     bool             `json:"diverged,omitempty"`     // of a replica: not at Anchor
 }
 
 // vouchedFor is the position up to which somebody else relies on what the database holds.
@@ -57,8 +58,10 @@ type fileStat struct {
 	ChangedNs  int64  `json:"changed_ns"`
 }
 
-// The state file has two slots, which are written in turn, so that a torn write leaves
-// the other one. A slot is: magic, length and CRC-32C of the JSON text, the text.
+// The state file has two slots. One holds the record that was fsynced last, and is not
+// touched until another one was: every other record goes to the other slot, one over the
+// other. So a torn or lost write leaves what is durable. A slot is: magic, length and CRC-32C
+// of the JSON text, the text.
 const (
 	stateSlotBytes   = 8192
 	stateHeaderBytes = 16
@@ -98,25 +101,31 @@ func decodeSlot(slot []byte) (record, bool) {
 	return r, json.Unmarshal(text, &r) == nil
 }
 
-// decodeState returns the newer of the two slots that is whole. An empty file is that of
-// a database that was created and not used.
-func decodeState(content []byte) (r record, found bool, err error) {
+// decodeState returns the records that are whole, the newest first, and the slot of that
+// one. An empty file is that of a database that was created and not used.
+func decodeState(content []byte) (records []record, newestSlot int, err error) {
 	if len(content) == 0 {
-		return r, false, nil
+		return nil, 0, nil
 	}
-	for start := 0; start < len(content) && start < 2*stateSlotBytes; start += stateSlotBytes {
-		slot := content[start:min(start+stateSlotBytes, len(content))]
-		if other, ok := decodeSlot(slot); ok && (!found || other.Generation > r.Generation) {
-			r, found = other, true
+	for slot := range 2 {
+		start := min(slot*stateSlotBytes, len(content))
+		r, ok := decodeSlot(content[start:min(start+stateSlotBytes, len(content))])
+		switch {
+		case !ok:
+		case len(records) > 0 && records[0].Generation >= r.Generation:
+			records = append(records, r)
+		default:
+			records, newestSlot = append([]record{r}, records...), slot
 		}
 	}
-	if !found {
-		return r, false, ErrState
+	if len(records) == 0 {
+		return nil, 0, ErrState
 	}
-	return r, true, nil
+	return records, newestSlot, nil
 }
 
-func (s *sidecar) readState() (r record, found bool, err error) {
+// readState reads the records of a database, the newest first: none for a new one.
+func (s *sidecar) readState() ([]record, error) {
 	file, err := os.Open(s.statePath())
 	var content []byte
 	if err == nil {
@@ -124,17 +133,32 @@ func (s *sidecar) readState() (r record, found bool, err error) {
 		_ = file.Close()
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return r, false, fmt.Errorf("engine: state: %w", err)
+		return nil, fmt.Errorf("engine: state: %w", err)
 	}
-	r, found, err = decodeState(content)
-	if err == nil && !found && s.hasOutbox() {
+	records, newestSlot, err := decodeState(content)
+	s.durableSlot = newestSlot // see openState
+	if err == nil && len(records) == 0 && s.hasOutbox() {
 		err = ErrState
 	}
 	if err != nil {
 		err = fmt.Errorf("%w: %s: move the folder %s away to start a new history with a snapshot",
 			err, s.statePath(), s.folder)
 	}
-	return r, found, err
+	return records, err
+}
+
+// openState opens the state file for writing. What was read from it is made durable first,
+// so that the newest record may be relied on while the other slot is written.
+func (s *sidecar) openState() error {
+	file, err := os.OpenFile(s.statePath(), os.O_CREATE|os.O_WRONLY, s.mode)
+	if err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	s.state = file
+	return nil
 }
 
 // writeState writes the next record, durably when sync is set. After an error the old
@@ -145,14 +169,16 @@ func (s *sidecar) writeState(r record, sync bool) error {
 		return err
 	}
 	if s.state == nil {
-		s.state, err = os.OpenFile(s.statePath(), os.O_CREATE|os.O_WRONLY, s.mode)
-		if err != nil {
-			return fmt.Errorf("engine: state: %w", err)
-		}
+		err = s.openState()
 	}
-	_, err = s.state.WriteAt(slot, int64(r.Generation%2)*stateSlotBytes)
+	other := 1 - s.durableSlot
+	if err == nil {
+		_, err = s.state.WriteAt(slot, int64(other)*stateSlotBytes)
+	}
 	if err == nil && sync {
-		err = s.state.Sync()
+		if err = s.state.Sync(); err == nil {
+			s.durableSlot = other
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("engine: state: %w", err)

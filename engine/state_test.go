@@ -92,46 +92,65 @@ func TestDecodeState(t *testing.T) {
 		{"empty text", withText(""), -1},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			r, found, err := decodeState(row.content)
+			records, newestSlot, err := decodeState(row.content)
 			switch row.want {
 			case -1:
 				require.ErrorIs(t, err, ErrState)
-				require.False(t, found)
+				require.Empty(t, records)
 			case 0:
 				require.NoError(t, err)
-				require.False(t, found)
+				require.Empty(t, records)
 			default:
 				require.NoError(t, err)
-				require.True(t, found)
-				require.Equal(t, recordOf(uint64(row.want)), r)
+				require.Equal(t, recordOf(uint64(row.want)), records[0])
+				r, ok := decodeSlot(row.content[newestSlot*stateSlotBytes:])
+				require.True(t, ok)
+				require.Equal(t, records[0], r)
 			}
 		})
 	}
 }
 
-// TestStateAlternatesSlots writes many records: each one leaves the one before it in the
-// other slot, so that a torn write loses only itself.
-func TestStateAlternatesSlots(t *testing.T) {
-	side, fresh, err := openSidecar(filepath.Join(t.TempDir(), "app.db"), 0o600)
+// TestStateKeepsWhatWasSynced writes many records, of which some are fsynced, also by a process
+// that has just opened the file. Whatever becomes of a record that was not, the last one that was
+// is there.
+func TestStateKeepsWhatWasSynced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	side, fresh, err := openSidecar(path, 0o600)
 	require.NoError(t, err)
 	require.True(t, fresh)
-	_, found, err := side.readState()
+	records, err := side.readState()
 	require.NoError(t, err)
-	require.False(t, found)
-	for generation := uint64(1); generation < 9; generation++ {
-		require.NoError(t, side.writeState(recordOf(generation), generation%2 == 0))
+	require.Empty(t, records)
+	synced := uint64(0)
+	for generation := uint64(1); generation < 30; generation++ {
+		if generation%7 == 0 { // another process: what it reads is made durable
+			require.NoError(t, side.release())
+			side, _, err = openSidecar(path, 0o600)
+			require.NoError(t, err)
+			records, err = side.readState()
+			require.NoError(t, err)
+			require.Equal(t, recordOf(generation-1), records[0])
+			synced = generation - 1
+		}
+		sync := generation%4 == 1
+		require.NoError(t, side.writeState(recordOf(generation), sync))
+		if sync {
+			synced = generation
+		}
 		content, err := os.ReadFile(side.statePath())
 		require.NoError(t, err)
-		clear(content[generation%2*stateSlotBytes:][:stateHeaderBytes])
-		r, found, err := decodeState(content)
-		if generation == 1 {
-			require.ErrorIs(t, err, ErrState)
-			continue
-		}
+		records, newest, err := decodeState(content)
 		require.NoError(t, err)
-		require.True(t, found)
-		require.Equal(t, recordOf(generation-1), r)
+		require.Equal(t, recordOf(generation), records[0])
+		if !sync {
+			clear(content[newest*stateSlotBytes:][:stateHeaderBytes])
+			records, _, err = decodeState(content)
+			require.NoError(t, err)
+			require.Equal(t, recordOf(synced), records[0])
+		}
 	}
+	require.NoError(t, side.release())
 	info, err := os.Stat(side.statePath())
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode(), "permissions of the database file")
@@ -168,9 +187,9 @@ func TestStateFitsItsSlot(t *testing.T) {
 	require.NoError(t, side.writeState(recordOf(3), true))
 	longest.Offered = append(longest.Offered, make([]translog.Position, 300)...)
 	require.ErrorContains(t, side.writeState(longest, true), "does not fit")
-	r, _, err := side.readState()
+	records, err := side.readState()
 	require.NoError(t, err)
-	require.Equal(t, recordOf(3), r)
+	require.Equal(t, recordOf(3), records[0])
 }
 
 // FuzzDecodeState decodes any bytes: it never panics, and what it accepts is what encoding it again
@@ -186,15 +205,15 @@ func FuzzDecodeState(f *testing.F) {
 	f.Add([]byte(`{"generation":1,"offered":[{"frame_no":1}],"file":{"inode":-1}}`))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		_, _, _ = decodeState(withText(string(content))) // past the checksum, too
-		r, found, err := decodeState(content)
+		records, _, err := decodeState(content)
 		if err != nil {
 			require.ErrorIs(t, err, ErrState)
 		}
-		if !found {
+		if len(records) == 0 {
 			return
 		}
 		require.NoError(t, err)
-		slot, err := encodeSlot(r)
+		slot, err := encodeSlot(records[0])
 		if err != nil {
 			return // JSON that was shorter than ours
 		}

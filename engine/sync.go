@@ -35,8 +35,16 @@ func (db *DB) syncReplica() error {
 // syncWAL makes committed frames durable before their position leaves the process. A
 // failed fsync may have dropped them: nothing is vouched for after that.
 func (db *DB) syncWAL() error {
+	db.mu.Lock()
+	covered := db.last
+	db.mu.Unlock()
 	if err := db.walFile.Sync(); err != nil {
 		return db.fail(fmt.Errorf("%w: fsync of the WAL: %w", ErrPoisoned, err))
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if covered.position >= db.synced.position {
+		db.synced = covered
 	}
 	return nil
 }
