@@ -70,8 +70,8 @@
 // [ErrForeign], [ErrFormat]); one that it has already changes nothing. Byte for byte, the
 // replica is the primary.
 //
-// A snapshot replaces everything. One of another database is refused (all logs of a history
-// carry its number as NodeID), and so is one with pages of another size. A replica that
+// A snapshot replaces everything. One of another database is refused (the upper half of
+// NodeID is the same in all logs of a history), and so is one with pages of another size. A replica that
 // another program has written to has diverged: it goes on serving reads, and takes only a
 // snapshot ([ErrDiverged]).
 //

@@ -120,3 +120,50 @@ func TestReadOfAPositionThatNeverComes(t *testing.T) {
 	err = plain.QueryRowContext(mylibsql.WithMinFrame(t.Context(), 1), "SELECT 1").Scan(new(int))
 	require.ErrorIs(t, err, mylibsql.ErrNoEngine)
 }
+
+// TestOpenRowsKeepTheirSnapshot asks for a later position while rows are open on the connection,
+// outside a transaction: the second statement would share their snapshot.
+func TestOpenRowsKeepTheirSnapshot(t *testing.T) {
+	db, r := openFollowed(t)
+	c, err := r.Conn(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	rows, err := c.QueryContext(t.Context(), "SELECT x FROM t")
+	require.NoError(t, err)
+	require.True(t, rows.Next())
+	db.exec(t, "INSERT INTO t(x) VALUES('second')")
+	later := mylibsql.WithMinFrame(t.Context(), db.checkpoint(t))
+	r.take(t, db.saved.logs...)
+	var n int
+	err = c.QueryRowContext(later, "SELECT count(*) FROM t").Scan(&n)
+	require.ErrorIs(t, err, mylibsql.ErrStale)
+	require.NoError(t, rows.Close())
+	require.NoError(t, c.QueryRowContext(later, "SELECT count(*) FROM t").Scan(&n))
+	require.Equal(t, 2, n)
+}
+
+// TestWriteTransactionSeesEverything asks inside a write transaction for what was committed while
+// it waited for its turn.
+func TestWriteTransactionSeesEverything(t *testing.T) {
+	db, _ := openFollowed(t)
+	first, err := db.Begin()
+	require.NoError(t, err)
+	begun := make(chan *sql.Tx)
+	go func() {
+		second, err := db.Begin()
+		if err != nil {
+			t.Error(err)
+		}
+		begun <- second
+	}()
+	ctx, ack := mylibsql.WithAck(t.Context())
+	_, err = first.ExecContext(ctx, "INSERT INTO t(x) VALUES('before')")
+	require.NoError(t, err)
+	require.NoError(t, first.Commit())
+	second := <-begun
+	var n int
+	later := mylibsql.WithMinFrame(t.Context(), ack.FrameNo())
+	require.NoError(t, second.QueryRowContext(later, "SELECT count(*) FROM t").Scan(&n))
+	require.Equal(t, 2, n)
+	require.NoError(t, second.Rollback())
+}

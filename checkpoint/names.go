@@ -1,9 +1,11 @@
 package checkpoint
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,6 +121,31 @@ func equalEnds(onePath, otherPath string) bool {
 // differently.
 func sameContent(one, other *translog.Log) bool {
 	return one.First() == other.First() && one.Last() == other.Last() && one.End() == other.End()
+}
+
+// samePages holds when two logs are the same, page by page. Their ends are not enough to
+// confirm one by the other: the checksum of a database is linear, so two histories that make
+// the same change to different pages have it in common.
+func samePages(one, other *translog.Log) (bool, error) {
+	if !sameContent(one, other) || one.Commit() != other.Commit() {
+		return false, nil
+	}
+	next, stop := iter.Pull2(other.Pages())
+	defer stop()
+	for page, err := range one.Pages() {
+		if err != nil {
+			return false, err
+		}
+		twin, err, more := next()
+		if err != nil {
+			return false, err
+		}
+		if !more || twin.No != page.No || !bytes.Equal(twin.Data, page.Data) {
+			return false, nil
+		}
+	}
+	_, err, more := next()
+	return !more, err
 }
 
 // completeAll repairs what crashes left: records without their other names.

@@ -120,7 +120,11 @@ func (d *Directory) settle(key translog.FrameNo, log *translog.Log) error {
 	if err := d.syncChain(); err != nil {
 		return err
 	}
-	if !sameContent(existing, log) {
+	same, err := samePages(existing, log)
+	if err != nil {
+		return fmt.Errorf("checkpoint: save log: %w", err)
+	}
+	if !same {
 		return d.taken(key, existing)
 	}
 	return d.completeNames(key, existing)
@@ -129,6 +133,7 @@ func (d *Directory) settle(key translog.FrameNo, log *translog.Log) error {
 func (d *Directory) taken(key translog.FrameNo, existing *translog.Log) error {
 	return fmt.Errorf("checkpoint: record %s: %w", d.recordPath(key), &translog.TakenError{
 		At: key, First: existing.First(), Last: existing.Last(), End: existing.End(),
+		NodeID: existing.NodeID(),
 	})
 }
 

@@ -81,7 +81,7 @@ func TestOfTwoLogsForOnePlaceExactlyOneIsSaved(t *testing.T) {
 		require.ErrorAs(t, errs[loser], &taken)
 		require.Equal(t, translog.TakenError{
 			At: logs[winner].First(), First: logs[winner].First(),
-			Last: logs[winner].Last(), End: logs[winner].End(),
+			Last: logs[winner].Last(), End: logs[winner].End(), NodeID: logs[winner].NodeID(),
 		}, *taken)
 		h = histories[winner]
 		requireRestored(t, open(t, root), h)
@@ -257,4 +257,26 @@ func TestPredecessorIsLookedAt(t *testing.T) {
 	}, nil)
 	require.ErrorIs(t, store.Save(t.Context(), log), translog.ErrFormat)
 	require.Len(t, records(t, store, 0), 1)
+}
+
+// Goal: a log is confirmed by the saved one only if it is that, page by page: checksums of whole
+// databases are linear, so two histories can have one in common.
+// Method: both make the same change, to different pages.
+func TestSameChecksumIsNotTheSameLog(t *testing.T) {
+	store, h := open(t, filepath.Join(t.TempDir(), "store")), newHistory(t)
+	h.pages = [][]byte{make([]byte, 4096), make([]byte, 4096), make([]byte, 4096)}
+	h.end = translog.Position{FrameNo: 3, Checksum: h.checksum()}
+	require.NoError(t, store.Save(t.Context(), h.snapshot(translog.Position{})))
+	change := func(page translog.PageNo) *translog.Log {
+		fork := h.fork()
+		fork.pages[page-1] = bytes.Repeat([]byte{7}, 4096)
+		fork.end = translog.Position{FrameNo: 4, Checksum: fork.checksum()}
+		return fork.build(translog.Spec{First: 4, Last: 4, Follows: h.end,
+			PreApply: h.end.Checksum}, map[translog.PageNo]bool{page: true})
+	}
+	one, other := change(2), change(3)
+	require.Equal(t, one.End(), other.End())
+	require.NoError(t, store.Save(t.Context(), one))
+	require.ErrorIs(t, store.Save(t.Context(), other), translog.ErrTaken)
+	require.NoError(t, store.Save(t.Context(), one))
 }

@@ -16,13 +16,13 @@ type Store interface {
 	// machine.
 	//
 	// Creation is exclusive: of all logs that follow the same position at most one is
-	// ever saved. When the place is taken by the very same log (same range and same
-	// checksum at its end) Save makes sure that the record is durable and returns nil, so
-	// a Save whose outcome is unknown is simply repeated. When another log is there the
-	// error is a [*translog.TakenError], and that log is durable; so it is when a record
-	// covers log.Follows() and ends elsewhere, or there with another checksum. When the
-	// chain ends before log.Follows() the error is a [*translog.GapError], whose Have is the
-	// chain's end. A damaged record is never reported as another log.
+	// ever saved. When the place is taken by the very same log (same range, end and pages:
+	// two logs can have a checksum in common) Save makes sure that the record is durable
+	// and returns nil, so a Save whose outcome is unknown is simply repeated. When another
+	// log is there the error is a [*translog.TakenError], and that log is durable; so it is
+	// when a record covers log.Follows() and ends elsewhere, or there with another checksum.
+	// When the chain ends before log.Follows() the error is a [*translog.GapError], whose
+	// Have is the chain's end. A damaged record is never reported as another log.
 	//
 	// After any other error, an ended ctx included, the log may or may not have been
 	// saved; repeating is safe. The log is not closed and not kept.

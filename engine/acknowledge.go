@@ -15,8 +15,9 @@ import (
 // file, and acks up to it resolve, without a checkpoint. The commits stay unsaved: the next
 // Checkpoint offers them.
 //
-// A stream counts for where it began, too: its reader has that. Once it is closed it counts
-// no more for later positions. What was acknowledged stays so.
+// A stream that was opened after a position counts for it, too: its reader has that. One
+// that was opened for what comes next has nothing yet. Once it is closed it counts no more
+// for later positions. What was acknowledged stays so.
 //
 // It returns ErrUndelivered for a position beyond what the stream has delivered, and
 // ErrClosed, ErrPoisoned or ErrFenced when nothing can be acknowledged any more. An error of

@@ -25,17 +25,25 @@ func (db *DB) AwaitFrame(ctx context.Context, position translog.FrameNo) error {
 	return err
 }
 
-// AwaitFrame is DB.AwaitFrame for the statement that runs next. Inside a transaction whose
-// snapshot is older than the position it fails at once: waiting would not change what the
+// AwaitFrame is DB.AwaitFrame for the statement that runs next. Behind a snapshot that is
+// open already and older than the position it fails at once: waiting would not change what the
 // transaction sees.
+//
+// An open snapshot may be that of rows outside a transaction, too. Which position it has is
+// known from below only: what was committed when it cannot have been open yet, or, inside a
+// write transaction, which sees everything, when the gate was entered.
 func (s *Session) AwaitFrame(ctx context.Context, position translog.FrameNo) error {
-	if s.explicit && s.handle.Transaction() != sqlite.TransactionNone {
-		if s.sees >= position {
-			return nil
-		}
-		return &StaleError{Have: s.sees, Want: position}
+	sees := s.sees
+	switch s.handle.Transaction() {
+	case sqlite.TransactionNone:
+		err := s.db.AwaitFrame(ctx, position)
+		s.sees = s.db.lastSeen()
+		return err
+	case sqlite.TransactionWrite:
+		sees = max(sees, s.enteredAt)
 	}
-	err := s.db.AwaitFrame(ctx, position)
-	s.sees = s.db.lastSeen()
-	return err
+	if sees < position {
+		return &StaleError{Have: sees, Want: position}
+	}
+	return nil
 }

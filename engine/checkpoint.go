@@ -183,7 +183,7 @@ func (db *DB) settleOffer(ctx context.Context, o *offer, answer error) error {
 	}
 	var gap *translog.GapError
 	switch _, full := db.offerLimit(); {
-	case errors.As(answer, &gap) && db.isInherited(o):
+	case errors.As(answer, &gap) && db.isInherited(o, gap):
 		db.continueFrom(gap.Have)
 	case !full && !db.everSaved():
 		db.startOver() // the first log is a snapshot, made anew rather than merged
@@ -211,11 +211,13 @@ func (db *DB) confirm(end translog.Position, observed time.Time) {
 // that was offered from here, its save had succeeded and only the answer was lost: it
 // counts, and the next Checkpoint continues from its end. So it is when the state does not
 // know of the offer, for a power cut took that back, and the database had the very content
-// of the log's end there. Any other log was written by another primary.
+// of the log's end there. Any other log was written by another primary, as its NodeID tells
+// even where both came to the same checksum.
 func (db *DB) settleTaken(
 	ctx context.Context, o *offer, taken *translog.TakenError, answer error,
 ) error {
-	if !db.wasOffered(taken.End) && !db.hadContent(context.WithoutCancel(ctx), taken.End) {
+	known := db.wasOffered(taken.End) || db.hadContent(context.WithoutCancel(ctx), taken.End)
+	if !known || !db.mayBeOurs(taken) {
 		return db.fail(fmt.Errorf("%w: %w", ErrFenced, answer))
 	}
 	db.confirm(taken.End, o.observed)
@@ -226,19 +228,30 @@ func (db *DB) settleTaken(
 	return nil
 }
 
-// isInherited reports whether an offer is the first one after a promotion: it continues
-// what this database took as a replica, which the store may not have.
-func (db *DB) isInherited(o *offer) bool {
+// mayBeOurs reports whether a saved log can be of this database's own history: written by
+// it, or before it was promoted by whom it followed.
+func (db *DB) mayBeOurs(taken *translog.TakenError) bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	return db.inherited != 0 && o.log.Follows().FrameNo == db.inherited
+	return taken.NodeID == 0 || taken.NodeID == db.historyID ||
+		taken.End.FrameNo <= db.inherited
+}
+
+// isInherited reports whether an offer is the first one after a promotion, and the store
+// ends before it: it continues what this database took as a replica.
+func (db *DB) isInherited(o *offer, gap *translog.GapError) bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	follows := o.log.Follows()
+	return db.inherited != 0 && follows.FrameNo == db.inherited && gap.Want == follows &&
+		gap.Have.FrameNo < db.inherited
 }
 
 // continueFrom makes the next log a snapshot that continues the store's end, which is
 // before what this database took as a replica.
 func (db *DB) continueFrom(end translog.Position) {
 	db.mu.Lock()
-	db.saved, db.inherited, db.mustSnapshot = end, 0, true
+	db.saved, db.mustSnapshot = end, true
 	db.mu.Unlock()
 	db.startOver()
 	if err := db.writeRecord(false); err != nil {

@@ -38,6 +38,8 @@ func (db *DB) Connect(o ConnectOptions) (*Session, error) {
 		if o.ConnectHook == nil {
 			return nil
 		}
+		s.conn = c
+		s.Expose() // the hook may write, and on a replica must not
 		if err := o.ConnectHook(c); err != nil {
 			return err
 		}
@@ -51,8 +53,5 @@ func (db *DB) Connect(o ConnectOptions) (*Session, error) {
 		return nil, err
 	}
 	s.conn = conn.(*sqlite3.SQLiteConn)
-	if o.ConnectHook != nil {
-		s.Expose() // the hook may have written
-	}
 	return s, nil
 }

@@ -74,8 +74,8 @@
 // at (anchor); what the database file looked like when it last held a position alone
 // (file), and that position (file_holds); the saved position, and the one that live streams
 // acknowledged; the ends of the logs whose save has an unknown outcome (offered); that the
-// next log must be a snapshot (snapshot); the number that all logs of the history carry as
-// NodeID (history_id); after a promotion the position that counts as saved although the
+// next log must be a snapshot (snapshot); the NodeID of its logs, which tells history and
+// writer (history_id); after a promotion the position that counts as saved although the
 // store may lack it (inherited); and on a replica the log that is being applied (intent),
 // and the place that was fsynced (durable).
 //

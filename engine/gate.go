@@ -64,11 +64,16 @@ func (g gate) wait(ctx context.Context, timeout time.Duration) error {
 	return busyError()
 }
 
-// acquire takes the gate for whoever is not a writer, as soon as it is free.
+// acquire takes the gate as soon as it is free, for a change that keeps writers out: they
+// wait as for another writer.
 func (g gate) acquire(ctx context.Context) error {
 	g.queued.Add(1)
 	defer g.queued.Add(-1)
-	return g.semaphore.Acquire(ctx, 1)
+	if err := g.semaphore.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	g.writing.Store(true)
+	return nil
 }
 
 // tryEnter is for resets.

@@ -11,8 +11,27 @@ func (db *DB) history() uint64 {
 	return db.historyID
 }
 
-// newHistoryID makes the NodeID of a new history's logs.
-func newHistoryID() uint64 { return rand.Uint64()>>1 + 1 }
+// The NodeID of a log has two halves. The upper one is the history's own number, the same in
+// all of its logs, which tells one database from another. The lower one is the writer's: each
+// promotion draws another one, so that of two primaries with one history neither takes what
+// the other has saved for its own. Neither half is ever zero.
+const writerBits = 32
+
+// newHistoryID makes the NodeID of a new history.
+func newHistoryID() uint64 { return nextWriter(uint64(rand.Uint32())<<writerBits | 1<<63) }
+
+// nextWriter makes the NodeID of another writer of a history, or of a new history for 0.
+func nextWriter(id uint64) uint64 {
+	if id>>writerBits == 0 {
+		return newHistoryID()
+	}
+	return id>>writerBits<<writerBits | uint64(rand.Uint32()|1)
+}
+
+// sameHistory reports whether two NodeIDs may be of one history: 0 is of any.
+func sameHistory(a, b uint64) bool {
+	return a == 0 || b == 0 || a>>writerBits == b>>writerBits
+}
 
 // adoptHistory makes a replica that has none yet part of a history. The next record, of the
 // next log or the close, has it.

@@ -74,7 +74,7 @@ func (db *DB) fits(log *translog.Log) (needed bool, err error) {
 		return false, &translog.FormatError{Field: "post-apply checksum", Got: "none",
 			Want: "a log that tracks checksums"}
 	}
-	if id, own := log.NodeID(), db.history(); id != 0 && own != 0 && id != own {
+	if id, own := log.NodeID(), db.history(); !sameHistory(id, own) {
 		return false, &ForeignError{Have: own, Got: id}
 	}
 	diverged := db.isDiverged()

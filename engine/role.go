@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,7 +106,8 @@ func (db *DB) Promote(ctx context.Context) error {
 // primary, except that an error of writing the state leaves the role of the next open
 // unknown: call it again.
 //
-// A database that holds commits which the new primary lacks is no replica of it, saved or
+// User code that holds a raw connection meanwhile is not kept from writing through it, and
+// would make the replica diverge. A database that holds commits which the new primary lacks is no replica of it, saved or
 // not: the new primary's Frames refuses its position. Make a new replica then.
 func (db *DB) Demote(ctx context.Context) error {
 	return db.withoutWriters(ctx, func() error { return db.demote(ctx) })
@@ -134,6 +134,11 @@ func (db *DB) withoutWriters(ctx context.Context, change func() error) error {
 	if ctx.Value(savingKey{}) == db {
 		return ErrNested
 	}
+	// A Checkpoint under way is waited for before writers have to wait, too.
+	if err := db.checkpointing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	db.checkpointing.Release(1)
 	if err := db.gate.acquire(ctx); err != nil {
 		return err
 	}
@@ -200,10 +205,12 @@ func (db *DB) switchRole(to Role, at point, state sqlite.State) error {
 	db.recording.Lock()
 	defer db.recording.Unlock()
 	next := db.nextRecord()
-	next.Role, next.Intent, next.Inherited = to, nil, 0
+	next.Role, next.Intent, next.Inherited, next.Acknowledged = to, nil, 0, 0
 	if to == RolePrimary {
 		next.Inherited = next.Saved.FrameNo
-		next.HistoryID = cmp.Or(next.HistoryID, newHistoryID())
+		next.HistoryID = nextWriter(next.HistoryID)
+	} else if at.position == 0 {
+		next.HistoryID = 0 // it has no history yet, and takes any
 	}
 	if err := db.writeRecordLocked(next, true); err != nil {
 		return err
@@ -215,6 +222,7 @@ func (db *DB) switchRole(to Role, at point, state sqlite.State) error {
 	defer db.mu.Unlock()
 	db.last.generation = generation{base: at.position, after: at.frame, salt: at.salt}
 	db.inherited, db.historyID, db.intent = next.Inherited, next.HistoryID, nil
+	db.acknowledged = 0 // all of it is saved, or was another primary's to acknowledge
 	db.guardedFrom, db.resetFrame = at.position, at.frame
 	db.published, db.diverged = state.Change, false
 	db.replica.Store(to == RoleReplica)

@@ -29,6 +29,9 @@ func Seed(path string, role Role, pageSize int, saved translog.Position, history
 	if !fresh {
 		return fmt.Errorf("engine: %s: %w", side.folder, os.ErrExist)
 	}
+	if role == RolePrimary {
+		historyID = nextWriter(historyID)
+	}
 	err = side.writeState(record{
 		Generation: 1, Role: role, PageSize: pageSize, File: statOf(info),
 		FileHolds: saved.FrameNo, Saved: saved, HistoryID: historyID,

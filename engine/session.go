@@ -78,8 +78,8 @@ func (s *Session) Before(ctx context.Context, class Class, text string, ack *Ack
 		}
 	}
 	ack.ran()
-	if !s.explicit {
-		s.sees = s.db.lastSeen()
+	if class == Control && !s.explicit && s.handle.Transaction() == sqlite.TransactionNone {
+		s.sees = s.db.lastSeen() // a BEGIN: its snapshot comes later
 	}
 	if class == Write || class == Several || class == Attach || class == Broken {
 		if err := s.beforeWrite(ctx, class, text); err != nil {

@@ -15,7 +15,8 @@ import (
 // LTX file with First 1, and returns that position. Writers go on; the WAL is not reset
 // meanwhile. It saves nothing: acks do not move.
 //
-// It returns ErrEmpty when nothing was ever committed. After an error w has received an
+// It returns ErrEmpty when nothing was ever committed, and ErrDiverged on a replica that
+// somebody else wrote to. After an error w has received an
 // incomplete file.
 func (db *DB) WriteSnapshot(ctx context.Context, w io.Writer) (_ translog.FrameNo, err error) {
 	v, err := db.openView(ctx)
@@ -25,6 +26,9 @@ func (db *DB) WriteSnapshot(ctx context.Context, w io.Writer) (_ translog.FrameN
 	defer func() { err = errors.Join(err, v.close()) }()
 	if v.at.position == 0 {
 		return 0, ErrEmpty
+	}
+	if db.isDiverged() {
+		return 0, ErrDiverged // its content is not that of its position
 	}
 	encoder, err := translog.NewEncoder(w, v.spec(translog.Position{}), db.sidecar.folder)
 	if err != nil {

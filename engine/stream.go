@@ -82,9 +82,7 @@ func (f *Frames) TryNext() (*translog.Batch, bool, error) {
 	f.queue = f.queue[1:]
 	f.bytes -= batch.Bytes()
 	f.delivered = batch.End.FrameNo
-	if len(f.queue) > 0 {
-		f.signal()
-	}
+	f.signal() // there may be more, for whoever else waits
 	return batch, true, nil
 }
 
@@ -109,7 +107,8 @@ func (f *Frames) Delivered() translog.FrameNo {
 	return f.delivered
 }
 
-// Acknowledged is the position that was acknowledged last, or where the stream began.
+// Acknowledged is the position that was acknowledged last, or the one that the stream was
+// opened after.
 func (f *Frames) Acknowledged() translog.FrameNo {
 	f.db.mu.Lock()
 	defer f.db.mu.Unlock()
@@ -127,6 +126,21 @@ func (f *Frames) Close() error {
 	defer f.db.mu.Unlock()
 	f.db.forgetStreamLocked(f)
 	return nil
+}
+
+// bound ends a stream whose queue has outgrown its bound, and drops what is beyond. The
+// caller holds Frames.mu.
+func (f *Frames) bound() {
+	if f.bytes <= StreamQueueBytes {
+		return
+	}
+	for f.bytes > StreamQueueBytes {
+		last := len(f.queue) - 1
+		f.bytes -= f.queue[last].Bytes()
+		f.queue[last] = nil
+		f.queue = f.queue[:last]
+	}
+	f.failWith(ErrLagged)
 }
 
 // signal lets one waiting Next look again.
@@ -170,9 +184,7 @@ func (db *DB) handOver(to point) {
 		stream.mu.Lock()
 		for stream.failure == nil && stream.end.FrameNo < to.position {
 			stream.fill()
-			if stream.bytes > StreamQueueBytes {
-				stream.failWith(ErrLagged)
-			}
+			stream.bound()
 		}
 		stream.mu.Unlock()
 	}

@@ -52,7 +52,7 @@ func (db *DB) Frames(ctx context.Context, after translog.Position) (*Frames, err
 	f.delivered = f.end.FrameNo
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	f.acknowledged = f.delivered // who continues from here has it
+	f.acknowledged = after.FrameNo // who names a position that was had has it
 	db.streams = append(db.streams, f)
 	return f, nil
 }

@@ -24,10 +24,11 @@ func contenders(t *testing.T, h *History) (forks []*History, logs []*translog.Lo
 	return append(forks, fork), append(logs, nextSnapshot(t, fork, 8))
 }
 
-// takenBy is what the losers must be told: by which log, with its range and its end.
+// takenBy is what the losers must be told: by which log, with its range, end and writer.
 func takenBy(log *translog.Log) translog.TakenError {
 	return translog.TakenError{
 		At: log.Follows().FrameNo + 1, First: log.First(), Last: log.Last(), End: log.End(),
+		NodeID: log.NodeID(),
 	}
 }
 

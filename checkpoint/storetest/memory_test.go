@@ -200,6 +200,7 @@ func (m *memory) settle(name string, log *translog.Log) error {
 	taken := &translog.TakenError{
 		At:    log.Follows().FrameNo + 1,
 		First: existing.First(), Last: existing.Last(), End: existing.End(),
+		NodeID: existing.NodeID(),
 	}
 	same := existing.End() == log.End() && existing.First() == log.First()
 	switch {

@@ -15,8 +15,8 @@ var ErrTaken = errors.New("translog: place in the chain is taken by another log"
 //
 // The saved log is not always a stranger: it may be an earlier offer of the same history
 // whose confirmation was lost. Whoever knows the checksum that its own history had at
-// End.FrameNo can tell: equal means that the saved log is its own, and the chain goes on
-// at End.
+// End.FrameNo, and the NodeID that its logs carry, can tell: equal means that the saved log
+// is its own, and the chain goes on at End.
 type TakenError struct {
 	// At is the contested position: the first one after the log that both logs continue.
 	At FrameNo
@@ -25,6 +25,8 @@ type TakenError struct {
 	First, Last FrameNo
 	// End is the saved log's last position, with the database's checksum there.
 	End Position
+	// NodeID is that of the saved log, 0 when the store does not tell.
+	NodeID uint64
 }
 
 // Error names the contested position and the log that holds it.
