@@ -86,7 +86,8 @@ func (d *Database) WaitSaved(ctx context.Context, position FrameNo) error {
 // WriteSnapshot writes the whole database as it is at one committed position, an LTX file
 // that [ReadSnapshot] reads, and returns that position. It does not stop writers, and it
 // does not count as saving: acks do not move. It returns ErrEmpty when nothing was ever
-// committed, ErrDiverged on a replica that somebody else wrote to, and ErrClosed. After an error w has received an incomplete file.
+// committed, ErrDiverged on a replica that somebody else wrote to, and ErrClosed. After an
+// error w has received an incomplete file.
 func (d *Database) WriteSnapshot(ctx context.Context, w io.Writer) (FrameNo, error) {
 	db, err := d.db(ctx)
 	if err != nil {

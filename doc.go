@@ -71,9 +71,10 @@
 // replica is the primary.
 //
 // A snapshot replaces everything. One of another database is refused (the upper half of
-// NodeID is the same in all logs of a history), and so is one with pages of another size. A replica that
-// another program has written to has diverged: it goes on serving reads, and takes only a
-// snapshot ([ErrDiverged]).
+// NodeID is the same in all logs of a history), and so is one with pages of another size. A
+// replica that another program has written to has diverged: it goes on serving reads, and
+// takes only a snapshot ([ErrDiverged]). Opened again, it goes back to what it was before
+// where that is still there.
 //
 // What was applied survives the end of the process. After a power cut a replica is at least
 // where [Database.Sync] or a checkpoint of its WAL last left it, and goes on from there.

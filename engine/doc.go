@@ -67,7 +67,7 @@
 // What the engine has to remember lies beside the database, in <file>-mylibsql:
 //
 //	lock      flocked while the database is open; tells the process
-//	state     the record: two slots, written in turn, each with its own checksum
+//	state     the record, in two slots: the one that was fsynced last, and the newest
 //	outbox/   sealed logs that are not saved and whose frames may leave the WAL
 //
 // The record holds the role; the committed position with the frame of the WAL that it ends
@@ -92,8 +92,8 @@
 //  2. Take the gate, then BEGIN IMMEDIATE, which keeps foreign writers out.
 //  3. Seal the rest. fsync the WAL; the outbox; the state, which names them.
 //  4. End the guard; PASSIVE checkpoint; begin the guard.
-//  5. If all of the WAL is in the database file, note in the state what the file looks
-//     like and which position it holds. ROLLBACK.
+//  5. If all of the WAL is in the database file, note in the state, fsynced, what the file
+//     looks like and which position it holds. ROLLBACK.
 //
 // A crash before 4 leaves the WAL whole: the state's frame is in it. A crash in or after
 // 4 leaves the WAL whole too, for only a later write restarts it. A restart is noted in

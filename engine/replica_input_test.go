@@ -266,7 +266,9 @@ func claims(t *testing.T, h *inputHistory) map[string]*translog.Log {
 		"other end before": claim(t, h.logs[inputAt], func(_ *ltx.Header, trailer *ltx.Trailer) {
 			trailer.PostApplyChecksum ^= 2
 		}),
-		"other node": claim(t, next, func(h *ltx.Header, _ *ltx.Trailer) { h.NodeID ^= 2 << writerBits }),
+		"other node": claim(t, next, func(h *ltx.Header, _ *ltx.Trailer) {
+			h.NodeID ^= 2 << writerBits
+		}),
 		"no checksums": claim(t, next, func(h *ltx.Header, trailer *ltx.Trailer) {
 			h.Flags = ltx.HeaderFlagNoChecksum
 			h.PreApplyChecksum, trailer.PostApplyChecksum = 0, 0

@@ -107,8 +107,9 @@ func (db *DB) Promote(ctx context.Context) error {
 // unknown: call it again.
 //
 // User code that holds a raw connection meanwhile is not kept from writing through it, and
-// would make the replica diverge. A database that holds commits which the new primary lacks is no replica of it, saved or
-// not: the new primary's Frames refuses its position. Make a new replica then.
+// would make the replica diverge. A database that holds commits which the new primary lacks
+// is no replica of it, saved or not: the new primary's Frames refuses its position. Make a
+// new replica then.
 func (db *DB) Demote(ctx context.Context) error {
 	return db.withoutWriters(ctx, func() error { return db.demote(ctx) })
 }
