@@ -76,6 +76,11 @@ func (db *DB) prepareOffer(ctx context.Context) (*offer, error) {
 		return nil, err
 	}
 	defer db.sealing.Release(1)
+	if !db.sealer.begun {
+		if err := db.letResetGoFirst(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := db.usable(); err != nil {
 		return nil, err
 	}

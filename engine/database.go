@@ -69,10 +69,10 @@ type DB struct {
 	positionWaiters   waitList            // for positions to be committed or applied
 	streams           []*Frames           // open live streams
 	pendingAcks       ackCount
-	walLimit          uint32 // Options.WALLimitFrames
-	resetFrame        uint32 // WAL frame at the last attempt to reset
-	resetting         bool   // a reset runs in the background
-	restartUnrecorded bool   // a WAL restart that state does not know of yet
+	walLimit          uint32        // Options.WALLimitFrames
+	resetFrame        uint32        // WAL frame at the last attempt to reset
+	resetting         chan struct{} // of the reset in the background: closed at its end
+	restartUnrecorded bool          // a WAL restart that state does not know of yet
 	background        sync.WaitGroup
 
 	recording sync.Mutex // guards record and the writing of it; taken before mu

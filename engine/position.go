@@ -152,7 +152,7 @@ func (db *DB) advanceLocked(s sqlite.State) (news, error) {
 	if db.unsavedSince.IsZero() {
 		db.unsavedSince = time.Now()
 	}
-	what.resetDue = db.resetDueLocked() && !db.resetting
+	what.resetDue = db.resetDueLocked() && db.resetting == nil
 	if db.restartUnrecorded {
 		what.restarted = true
 	}

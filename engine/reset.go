@@ -20,14 +20,15 @@ const resetSealWait = time.Second
 func (db *DB) startReset() {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if db.resetting || db.failure != nil {
+	if db.resetting != nil || db.failure != nil {
 		return
 	}
-	db.resetting = true
+	db.resetting = make(chan struct{})
 	db.background.Go(func() {
 		err := db.resetInBackground()
 		db.mu.Lock()
-		db.resetting = false
+		close(db.resetting)
+		db.resetting = nil
 		db.resetFrame = db.last.frame
 		if errors.Is(err, errLater) {
 			db.putOffResetLocked()
@@ -37,6 +38,31 @@ func (db *DB) startReset() {
 			db.log.Warn("WAL not reset", "path", db.path, "error", err)
 		}
 	})
+}
+
+// letResetGoFirst is called before a snapshot is begun, by who holds sealing, which it lets
+// go meanwhile. A reset has nothing to seal then, but gives up before a seal that reads the
+// whole database: snapshots that follow each other, as when every save fails, would keep the
+// WAL from ever being reset, and take longer the longer it gets.
+func (db *DB) letResetGoFirst(ctx context.Context) error {
+	db.mu.Lock()
+	ended := db.resetting
+	db.mu.Unlock()
+	if ended == nil {
+		return nil
+	}
+	db.sealing.Release(1)
+	bounded, cancel := context.WithTimeout(ctx, resetSealWait)
+	defer cancel()
+	select {
+	case <-ended:
+	case <-bounded.Done(): // the caller may hold the gate that the reset waits for
+	}
+	// The caller lets sealing go, whatever becomes of ctx.
+	if err := db.sealing.Acquire(context.WithoutCancel(ctx), 1); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // resetRetryPart is the part of the WAL's limit, as a divisor, after which a reset that
@@ -112,7 +138,7 @@ func (db *DB) presealForReset(ctx context.Context) error {
 // caller may hold it.
 func (db *DB) resetIfDue(ctx context.Context) {
 	db.mu.Lock()
-	due := !db.resetting && db.failure == nil && db.resetDueLocked()
+	due := db.resetting == nil && db.failure == nil && db.resetDueLocked()
 	db.mu.Unlock()
 	if !due || !db.gate.tryEnter() {
 		return
