@@ -107,7 +107,12 @@ func (c *Conn) Prepare(query string) (driver.Stmt, error) {
 func (c *Conn) Ping(ctx context.Context) error { return c.sqlite.Ping(ctx) }
 
 // ResetSession is called when the connection is taken from the pool.
-func (c *Conn) ResetSession(context.Context) error { return nil }
+func (c *Conn) ResetSession(context.Context) error {
+	if c.session != nil {
+		c.session.NoSnapshot()
+	}
+	return nil
+}
 
 // IsValid is called when the connection goes back to the pool: a transaction that was
 // left open is rolled back here, so that it cannot hold up other writers.

@@ -137,6 +137,9 @@ func TestOpenRowsKeepTheirSnapshot(t *testing.T) {
 	var n int
 	err = c.QueryRowContext(later, "SELECT count(*) FROM t").Scan(&n)
 	require.ErrorIs(t, err, mylibsql.ErrStale)
+	long := mylibsql.WithMinFrame(t.Context(), db.saved.logs[0].Last())
+	require.NoError(t, c.QueryRowContext(long, "SELECT count(*) FROM t").Scan(&n))
+	require.Equal(t, 1, n, "the snapshot of the rows")
 	require.NoError(t, rows.Close())
 	require.NoError(t, c.QueryRowContext(later, "SELECT count(*) FROM t").Scan(&n))
 	require.Equal(t, 2, n)

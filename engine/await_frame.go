@@ -25,6 +25,10 @@ func (db *DB) AwaitFrame(ctx context.Context, position translog.FrameNo) error {
 	return err
 }
 
+// NoSnapshot notes that no snapshot is open on the connection: it was just opened, or taken
+// from its pool.
+func (s *Session) NoSnapshot() { s.sees = s.db.lastSeen() }
+
 // AwaitFrame is DB.AwaitFrame for the statement that runs next. Behind a snapshot that is
 // open already and older than the position it fails at once: waiting would not change what the
 // transaction sees.

@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -23,6 +25,7 @@ type ConnectOptions struct {
 // session, whose Close releases it; after an error the caller does.
 func (db *DB) Connect(o ConnectOptions) (*Session, error) {
 	s := &Session{db: db, busyTimeout: o.BusyTimeout, classes: make(map[string]Class)}
+	s.NoSnapshot()
 	d := &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) (err error) {
 		if s.handle, err = sqlite.Attach(c, true); err != nil {
 			return err
@@ -41,7 +44,7 @@ func (db *DB) Connect(o ConnectOptions) (*Session, error) {
 		s.conn = c
 		s.Expose() // the hook may write, and on a replica must not
 		if err := o.ConnectHook(c); err != nil {
-			return err
+			return s.explainHook(err)
 		}
 		return s.handle.Protect()
 	}}
@@ -54,4 +57,13 @@ func (db *DB) Connect(o ConnectOptions) (*Session, error) {
 	}
 	s.conn = conn.(*sqlite3.SQLiteConn)
 	return s, nil
+}
+
+// explainHook adds the reason when a hook could not write because this is a replica.
+func (s *Session) explainHook(err error) error {
+	var failure sqlite3.Error
+	if s.queryOnly && errors.As(err, &failure) && failure.Code == sqlite3.ErrReadonly {
+		return fmt.Errorf("%w: connect hook: %w", errReplica, err)
+	}
+	return err
 }

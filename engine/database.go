@@ -61,6 +61,7 @@ type DB struct {
 	published         uint32              // of a replica: number of the last commit that we made
 	diverged          bool                // of a replica: somebody else wrote to it
 	intent            *anchor             // of a replica: what is being applied
+	goingBackTo       *anchor             // of a replica that is being opened: see goBackTo
 	synced            point               // the last one that an fsync of the WAL covers
 	failure           error               // set once: why nothing will be saved any more
 	closed            bool                // the wal-index must not be read any more

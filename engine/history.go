@@ -22,15 +22,23 @@ func newHistoryID() uint64 { return nextWriter(uint64(rand.Uint32())<<writerBits
 
 // nextWriter makes the NodeID of another writer of a history, or of a new history for 0.
 func nextWriter(id uint64) uint64 {
-	if id>>writerBits == 0 {
+	if id == 0 {
 		return newHistoryID()
 	}
-	return id>>writerBits<<writerBits | uint64(rand.Uint32()|1)
+	return historyOf(id)<<writerBits | uint64(rand.Uint32()|1)
+}
+
+// historyOf is the history's half. Ids that others have chosen may be small: those are it.
+func historyOf(id uint64) uint64 {
+	if history := id >> writerBits; history != 0 {
+		return history
+	}
+	return id
 }
 
 // sameHistory reports whether two NodeIDs may be of one history: 0 is of any.
 func sameHistory(a, b uint64) bool {
-	return a == 0 || b == 0 || a>>writerBits == b>>writerBits
+	return a == 0 || b == 0 || historyOf(a) == historyOf(b)
 }
 
 // adoptHistory makes a replica that has none yet part of a history. The next record, of the

@@ -63,7 +63,11 @@ func (db *DB) nextRecord() record {
 		HistoryID: db.historyID, Intent: db.intent, Diverged: db.diverged,
 	}
 	db.placeAnchorLocked(&next, db.last)
+	if db.goingBackTo != nil {
+		next.Anchor = *db.goingBackTo // nothing else is known to be there
+	}
 	next.File, next.FileHolds = db.record.File, db.record.FileHolds
+	next.FileContent = db.record.FileContent
 	db.restartUnrecorded = false
 	return next
 }
@@ -128,5 +132,6 @@ func (db *DB) writeSettledRecord() error {
 	defer db.recording.Unlock()
 	next := db.nextRecord()
 	next.File, next.FileHolds = statOf(info), next.Anchor.Position
+	next.FileContent = next.Anchor.Content
 	return db.writeRecordLocked(next, true)
 }

@@ -91,7 +91,8 @@ func (db *DB) placeByFrame(r record, places []anchor, state sqlite.State) (ancho
 		case place.Frame > 0 && place.Frame == state.MaxFrame && place.Salt == state.Salt &&
 			db.hasFrame(place):
 			return place, true
-		case state.MaxFrame == 0 && place.Position == r.FileHolds && r.File != nil:
+		case state.MaxFrame == 0 && r.File != nil && place.Position == r.FileHolds &&
+			place.Content == r.FileContent:
 			return place, true
 		}
 	}
@@ -139,7 +140,10 @@ func (db *DB) goBackTo(place *anchor, state sqlite.State) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := db.apply(ctx, r); err != nil {
+	db.goingBackTo = place // should this be interrupted, the next open finds it again
+	err = db.apply(ctx, r)
+	db.goingBackTo = nil
+	if err != nil {
 		return false, err
 	}
 	db.log.Warn("replica goes back to an earlier position", "path", db.path,

@@ -66,7 +66,12 @@ func (s *sidecar) folderMode() fs.FileMode { return s.mode | s.mode&0o444>>2 }
 func (s *sidecar) outbox() string    { return filepath.Join(s.folder, "outbox") }
 func (s *sidecar) statePath() string { return filepath.Join(s.folder, "state") }
 
-const lockRetryInterval = 20 * time.Millisecond
+// How often the lock is tried, and for how long at the least: a child of a process that has
+// just closed the database holds its lock between fork and exec.
+const (
+	lockRetryInterval = 20 * time.Millisecond
+	lockWaitMin       = 250 * time.Millisecond
+)
 
 // acquire takes the lock of the database between processes, waiting at most for timeout.
 // The file tells who has it.
@@ -76,7 +81,7 @@ func (s *sidecar) acquire(ctx context.Context, timeout time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("engine: lock: %w", err)
 	}
-	deadline := time.NewTimer(timeout)
+	deadline := time.NewTimer(max(timeout, lockWaitMin))
 	defer deadline.Stop()
 	retry := time.NewTicker(lockRetryInterval)
 	defer retry.Stop()
@@ -91,9 +96,7 @@ func (s *sidecar) acquire(ctx context.Context, timeout time.Duration) error {
 		}
 		select {
 		case <-retry.C:
-			if timeout > 0 {
-				continue
-			}
+			continue
 		case <-deadline.C:
 		case <-ctx.Done():
 			_ = file.Close()

@@ -34,6 +34,8 @@ type record struct {
 	Intent       *anchor          `json:"intent,omitempty"`       // what a replica is about to apply
 	Durable      *anchor          `json:"durable,omitempty"`      // of a replica: fsynced, as is this
 	Diverged     bool             `json:"diverged,omitempty"`     // of a replica: not at Anchor
+
+	FileContent translog.Checksum `json:"file_content,omitempty"` // of File, 0: unknown
 }
 
 // vouchedFor is the position up to which somebody else relies on what the database holds.

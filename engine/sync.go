@@ -43,7 +43,8 @@ func (db *DB) syncWAL() error {
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if covered.position >= db.synced.position {
+	// By places: a snapshot that heals a replica may lead back to an earlier position.
+	if covered.salt != db.synced.salt || covered.frame >= db.synced.frame {
 		db.synced = covered
 	}
 	return nil

@@ -42,8 +42,8 @@ func (b *Batch) Log(options BuildOptions) (*Log, error) { return MergeBatches(op
 // pages that change in many of them are taken once. The caller closes the log.
 //
 // A batch that does not continue the one before is a [*GapError], or a [*ChecksumError]
-// when only the checksums differ; one without frames, or with another page size or
-// history, is a [*FormatError].
+// when only the checksums differ; one without frames, or with another page size, is a
+// [*FormatError]. When not all were written by one node the log names none.
 func MergeBatches(options BuildOptions, batches ...*Batch) (*Log, error) {
 	frames, err := joinBatches(batches)
 	if err != nil {
@@ -58,6 +58,11 @@ func MergeBatches(options BuildOptions, batches ...*Batch) (*Log, error) {
 		First: first.Start.FrameNo + 1, Last: last.End.FrameNo, PageSize: last.PageSize,
 		Commit: last.Commit(), Timestamp: last.Timestamp, PreApply: first.Start.Checksum,
 		NodeID: last.NodeID,
+	}
+	for _, batch := range batches {
+		if batch.NodeID != spec.NodeID {
+			spec.NodeID = 0
+		}
 	}
 	if spec.First == 1 {
 		spec.PreApply = 0 // a snapshot follows nothing
@@ -102,9 +107,6 @@ func joinBatches(batches []*Batch) ([]Frame, error) {
 		case before.PageSize != batch.PageSize:
 			return nil, &FormatError{Field: "page size of a batch", Got: batch.PageSize,
 				Want: before.PageSize}
-		case before.NodeID != batch.NodeID:
-			return nil, &FormatError{Field: "node of a batch", Got: batch.NodeID,
-				Want: before.NodeID}
 		}
 	}
 	if len(batches) == 1 {
