@@ -31,7 +31,10 @@ func (db *DB) newFrameWriter(state sqlite.State, pageSize int) (*frameWriter, er
 	header := wal.Header{
 		BigEndianChecksum: state.BigEndianChecksum, PageSize: pageSize, Salt: state.Salt,
 	}
-	f := &frameWriter{db: db, header: header, offset: wal.FrameOffset(state.MaxFrame+1, pageSize)}
+	f := &frameWriter{
+		db: db, header: header, offset: wal.FrameOffset(state.MaxFrame+1, pageSize),
+		buffer: db.sealer.frames[:0],
+	}
 	if state.MaxFrame > 0 {
 		f.cursor = wal.Cursor{Frame: state.MaxFrame, Checksum: state.Checksum}
 		return f, nil
@@ -73,6 +76,7 @@ func (f *frameWriter) add(r *replication, i int, image []byte) error {
 		commit = r.commit
 	}
 	f.buffer, f.cursor = wal.AppendFrame(f.buffer, f.header, f.cursor, r.pages[i], commit, image)
+	f.db.sealer.frames = f.buffer
 	return nil
 }
 

@@ -24,6 +24,10 @@ type replication struct {
 	log      *translog.Log       // where the pages come from then
 }
 
+// replicationKeepBytes is what a replica keeps of page images between two logs, so that a
+// stream of logs of ordinary size makes no garbage.
+const replicationKeepBytes = 4 << 20
+
 // readReplication reads a log to its verified end, and works out the checksum of the
 // database that it leads to.
 func (db *DB) readReplication(ctx context.Context, log *translog.Log) (*replication, error) {
@@ -52,7 +56,7 @@ func (db *DB) readReplication(ctx context.Context, log *translog.Log) (*replicat
 	if keep {
 		r.images = images
 	}
-	if cap(images) <= sealKeepBytes {
+	if cap(images) <= replicationKeepBytes {
 		db.sealer.images = images
 	}
 	if r.snapshot {

@@ -32,6 +32,7 @@ type sealer struct {
 	keys     []uint64 // reused: page number and frame of what is being sealed
 	images   []byte   // reused: the pages of one seal, as long as it is small
 	page     []byte   // reused: a page of the database file
+	frames   []byte   // reused: encoded frames that a replica writes at once
 }
 
 // pendingLog is a sealed log that is not saved. outbox is its file there, empty while it
