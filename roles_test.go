@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"path/filepath"
 	"testing"
-	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/stretchr/testify/require"
@@ -189,41 +188,6 @@ func TestPromotedDatabaseGoesOn(t *testing.T) {
 	require.NoError(t, r.DB.Close())
 	require.NoError(t, db.DB.Close())
 	requireSameFile(t, path, db.path)
-}
-
-// TestWritersMeetTheNewRole lets writers queue for the gate while the database is demoted: who got
-// in before is saved, who comes after is refused, and nobody hangs or writes past it.
-func TestWritersMeetTheNewRole(t *testing.T) {
-	db, _ := openFollowed(t)
-	ctx := context.Background()
-	results := make(chan error)
-	for range 8 {
-		go func() {
-			for {
-				if _, err := db.ExecContext(ctx, "INSERT INTO t(x) VALUES(1)"); err != nil {
-					results <- err
-					return
-				}
-			}
-		}()
-	}
-	deadline := time.Now().Add(time.Minute)
-	for {
-		_, err := db.lib.Checkpoint(ctx, db.saved.save)
-		require.NoError(t, err)
-		if err = db.lib.Demote(ctx); err == nil {
-			break
-		}
-		require.ErrorIs(t, err, mylibsql.ErrUnsaved)
-		if time.Now().After(deadline) {
-			t.Skip("writers were always quicker than the checkpoint")
-		}
-	}
-	for range 8 {
-		require.ErrorIs(t, <-results, mylibsql.ErrReadOnly)
-	}
-	stats := db.lib.Stats()
-	require.Equal(t, stats.Saved, stats.Committed)
 }
 
 // TestDemoteUnderLoad turns a primary that is written to all the time into a replica by one call:

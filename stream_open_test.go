@@ -168,8 +168,11 @@ func TestReaderThatNeverReads(t *testing.T) {
 	for range 40 {
 		db.exec(t, "INSERT INTO t(x) VALUES(randomblob(3000000))")
 	}
-	_, err := db.ExecContext(t.Context(), "PRAGMA wal_checkpoint")
-	require.NoError(t, err)
+	for busy := true; busy; { // a reset in the background may be under way
+		var frames, copied int
+		row := db.QueryRowContext(t.Context(), "PRAGMA wal_checkpoint")
+		require.NoError(t, row.Scan(&busy, &frames, &copied))
+	}
 	var bytes int64
 	for {
 		batch, ok, err := frames.TryNext()
@@ -181,7 +184,7 @@ func TestReaderThatNeverReads(t *testing.T) {
 		bytes += batch.Bytes()
 	}
 	require.Greater(t, bytes, int64(60<<20))
-	require.Less(t, bytes, int64(70<<20))
+	require.LessOrEqual(t, bytes, int64(64<<20))
 	db.checkpoint(t)
 	r.take(t, db.saved.logs...)
 	position, err := r.lib.Position(t.Context())
