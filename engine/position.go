@@ -202,13 +202,11 @@ func (db *DB) Committed() translog.FrameNo {
 // it is that of the last commit, for which what is committed is sealed; the checksum is 0
 // there as long as nothing was saved.
 func (db *DB) Position(ctx context.Context) (translog.Position, error) {
-	if err := db.sealing.Acquire(ctx, 1); err != nil {
+	letGo, err := db.holdSealing(ctx)
+	if err != nil {
 		return translog.Position{}, err
 	}
-	defer db.sealing.Release(1)
-	if err := db.usable(); err != nil {
-		return translog.Position{}, err
-	}
+	defer letGo()
 	last, _, err := db.observeIndex()
 	if err != nil || db.replica.Load() {
 		return db.Saved(), err

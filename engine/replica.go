@@ -31,13 +31,11 @@ import (
 // One Replicate runs at a time. The log is not closed and not kept. A large one is read
 // twice; memory is 12 bytes for each of its pages, and 8 for each of the database.
 func (db *DB) Replicate(ctx context.Context, log *translog.Log) error {
-	if err := db.sealing.Acquire(ctx, 1); err != nil {
+	letGo, err := db.holdSealing(ctx)
+	if err != nil {
 		return err
 	}
-	defer db.sealing.Release(1)
-	if err := db.usable(); err != nil {
-		return err
-	}
+	defer letGo()
 	if !db.replica.Load() {
 		return fmt.Errorf("%w: a primary takes no logs; Demote makes it a replica", ErrRole)
 	}

@@ -96,12 +96,13 @@ func (db *DB) settleReplica() error {
 
 // resetReplica answers PRAGMA wal_checkpoint on a replica.
 func (db *DB) resetReplica(ctx context.Context) (complete bool, err error) {
-	if err := db.sealing.Acquire(ctx, 1); err != nil {
+	letGo, err := db.holdSealing(ctx)
+	if err != nil {
 		return false, err
 	}
-	defer db.sealing.Release(1)
-	if err := db.usable(); err != nil || !db.replica.Load() {
-		return false, err
+	defer letGo()
+	if !db.replica.Load() {
+		return false, nil
 	}
 	return db.truncate(ctx)
 }

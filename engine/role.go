@@ -63,12 +63,13 @@ func (db *DB) takeRole(recorded Role, found, empty bool) error {
 // database is a replica, except that an error of writing the state leaves the role of the
 // next open unknown: call it again.
 func (db *DB) Promote(ctx context.Context) error {
-	if err := db.sealing.Acquire(ctx, 1); err != nil {
+	letGo, err := db.holdSealing(ctx)
+	if err != nil {
 		return err
 	}
-	defer db.sealing.Release(1)
-	if err := db.usable(); err != nil || !db.replica.Load() {
-		return err
+	defer letGo()
+	if !db.replica.Load() {
+		return nil
 	}
 	release, err := db.excludeForeign(ctx)
 	if err != nil {
@@ -153,12 +154,13 @@ func (db *DB) withoutWriters(ctx context.Context, change func() error) error {
 
 // demote is Demote for who keeps writers and Checkpoints out.
 func (db *DB) demote(ctx context.Context) error {
-	if err := db.sealing.Acquire(ctx, 1); err != nil {
+	letGo, err := db.holdSealing(ctx)
+	if err != nil {
 		return err
 	}
-	defer db.sealing.Release(1)
-	if err := db.usable(); err != nil || db.replica.Load() {
-		return err
+	defer letGo()
+	if db.replica.Load() {
+		return nil
 	}
 	release, err := db.excludeForeign(ctx)
 	if err != nil {

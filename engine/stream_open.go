@@ -26,13 +26,11 @@ import (
 // costs time in proportion to the WAL. Memory is 8 bytes a page of the database, and what
 // the reader does not take.
 func (db *DB) Frames(ctx context.Context, after translog.Position) (*Frames, error) {
-	if err := db.sealing.Acquire(ctx, 1); err != nil {
+	letGo, err := db.holdSealing(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer db.sealing.Release(1)
-	if err := db.usable(); err != nil {
-		return nil, err
-	}
+	defer letGo()
 	if db.replica.Load() {
 		return nil, fmt.Errorf("%w: a replica has no live frames of its own", ErrRole)
 	}

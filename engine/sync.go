@@ -7,18 +7,28 @@ import (
 	"fmt"
 )
 
+// holdSealing takes DB.sealing of a database that is usable, for who calls letGo.
+func (db *DB) holdSealing(ctx context.Context) (letGo func(), err error) {
+	if err := db.sealing.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	if err := db.usable(); err != nil {
+		db.sealing.Release(1)
+		return nil, err
+	}
+	return func() { db.sealing.Release(1) }, nil
+}
+
 // Sync makes durable what is committed, or on a replica applied: it survives a power cut,
 // after which a replica is at this position or a later one. It is what an AckReplicated
 // that promises as much has to wait for. It costs an fsync, two on a replica. It returns
 // ErrClosed or ErrPoisoned.
 func (db *DB) Sync(ctx context.Context) error {
-	if err := db.sealing.Acquire(ctx, 1); err != nil {
+	letGo, err := db.holdSealing(ctx)
+	if err != nil {
 		return err
 	}
-	defer db.sealing.Release(1)
-	if err := db.usable(); err != nil {
-		return err
-	}
+	defer letGo()
 	if !db.replica.Load() {
 		return db.syncWAL()
 	}
