@@ -15,7 +15,9 @@
 // everything that reads pages ([Log.Pages], [Log.Verify], [ReadLog], [Merge],
 // [Snapshot.Append], [Snapshot.Restore]) verifies the file's checksum, the order and
 // range of its pages, and of a snapshot also that it is complete and has the checksum it
-// claims. A damaged file is a [*FormatError], never a panic, and a header cannot make
+// claims. The file's checksum covers the pages and not their compressed form, so a flip in
+// that which decodes to the same page goes unnoticed, and does no harm. A damaged file is a
+// [*FormatError], never a panic, and a header cannot make
 // anybody allocate memory for pages that are not there.
 //
 // The rolling checksum is the exclusive or of all page sums. It proves lineage, not
