@@ -47,16 +47,21 @@ type importRule struct {
 	sqlite bool
 }
 
+// system stands for the operating system, below the leaves.
+var system = []string{"internal/disk", "internal/crashpoint"}
+
 // importRules holds the edges of the house plan; the longest folder that fits decides. The leaves
 // import nothing of ours, engine and checkpoint never meet, and few know go-sqlite3.
 var importRules = map[string]importRule{
 	".":                      {ours: []string{"checkpoint", "dsn", "engine"}, sqlite: true},
-	"checkpoint":             {ours: []string{"engine/translog"}},
+	"checkpoint":             {ours: append([]string{"engine/translog"}, system...)},
 	"dsn":                    {},
-	"engine":                 {sqlite: true},
-	"engine/framelog":        {ours: []string{"engine/translog"}},
+	"engine":                 {ours: system, sqlite: true},
+	"engine/framelog":        {ours: append([]string{"engine/translog"}, system...)},
 	"engine/internal/sqlite": {sqlite: true},
-	"engine/translog":        {},
+	"engine/translog":        {ours: system},
+	"internal/crashpoint":    {},
+	"internal/disk":          {},
 	"engine/wal":             {},
 	"examples":               {ours: []string{".", "checkpoint"}},
 }

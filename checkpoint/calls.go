@@ -1,9 +1,10 @@
 package checkpoint
 
 import (
-	"errors"
 	"io"
 	"os"
+
+	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
 // calls are the file system calls that make a log durable and visible. A test puts itself
@@ -13,6 +14,7 @@ type calls struct {
 	write      func(file *os.File, content io.WriterTo) (int64, error)
 	syncFile   func(file *os.File) error
 	link       func(from, to string) error
+	rename     func(from, to string) error
 	syncFolder func(path string) error
 	remove     func(path string) error
 }
@@ -28,18 +30,10 @@ func systemCalls() calls {
 		write: func(file *os.File, content io.WriterTo) (int64, error) {
 			return content.WriteTo(file)
 		},
-		syncFile:   (*os.File).Sync,
+		syncFile:   disk.SyncFile,
 		link:       os.Link,
-		syncFolder: syncFolder,
+		rename:     os.Rename,
+		syncFolder: disk.SyncFolder,
 		remove:     os.Remove,
 	}
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

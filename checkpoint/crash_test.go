@@ -59,6 +59,10 @@ func (w *watch) calls() calls {
 		syncFile: func(file *os.File) error {
 			return first(w.fails("sync", file.Name()), func() error { return file.Sync() })
 		},
+		rename: func(from, to string) error {
+			err := w.fails("rename", from, to)
+			return first(err, func() error { return system.rename(from, to) })
+		},
 		link: func(from, to string) error {
 			return first(w.fails("link", from, to), func() error { return system.link(from, to) })
 		},

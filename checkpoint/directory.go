@@ -72,6 +72,9 @@ func (d *Directory) open() error {
 		cause := &fs.PathError{Op: "open", Path: d.root, Err: syscall.ENOTDIR}
 		return fmt.Errorf("checkpoint: open store: %w", cause)
 	}
+	if err := d.resumePrune(); err != nil && !mustNotWrite(err) {
+		return err
+	}
 	if err := d.completeAll(); err != nil && !mustNotWrite(err) {
 		return err
 	}
@@ -99,6 +102,14 @@ func (d *Directory) folder(name string) string { return filepath.Join(d.root, "l
 
 func (d *Directory) recordPath(key translog.FrameNo) string {
 	return filepath.Join(d.folder(chainFolder), keyName(key))
+}
+
+// pathOf is the file under a key of a chain that begins at a floor: there 1 is the base's.
+func (d *Directory) pathOf(begin floor, key translog.FrameNo) string {
+	if begin > 0 && key == 1 {
+		return filepath.Join(d.folder(chainFolder), begin.base())
+	}
+	return d.recordPath(key)
 }
 
 // ensureFolder makes a folder below <root>/ltx exist durably, with all folders from root

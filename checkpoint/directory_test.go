@@ -74,7 +74,7 @@ func TestForeignFilesAreIgnored(t *testing.T) {
 	store, h := open(t, root), newHistory(t)
 	h.save(store, 3)
 	foreign := []string{
-		"README", "ltx/chain/floor", "ltx/chain/0000000000000000", "ltx/chain/000000000000000A",
+		"README", "ltx/chain/floor.tmp", "ltx/chain/0000000000000000", "ltx/chain/000000000000000A",
 		"ltx/chain/1", "ltx/chain/0000000000000002.tmp", "ltx/0/note", "ltx/0/1-2.ltx",
 		"ltx/tmp/other", "ltx/tmp/note-1", "ltx/1/0000000000000001-0000000000000002.ltx",
 	}

@@ -18,9 +18,16 @@
 // chain. Its key still is the position after the record before it, so it too competes for
 // its place.
 //
+// Pruning makes one snapshot of the oldest records, the base, which then is the record of key
+// 1, and raises the floor: the key behind it. What stands under a smaller key does not count.
+// A writer whose record was pruned finds its place free, so it looks at the floor once it has
+// created its record: below it the record is none.
+//
 // # The folders of a Directory
 //
 //	<root>/ltx/chain/<key>                   the records; key and positions have 16 hex digits
+//	<root>/ltx/chain/floor                   the key below which records do not count
+//	<root>/ltx/chain/base-<last>             the snapshot of what was pruned, up to floor-1
 //	<root>/ltx/0/<first>-<last>.ltx          a second name (hard link) of every record
 //	<root>/ltx/9/<first>-<last>.ltx          a third name of every snapshot
 //	<root>/ltx/tmp/<key>-<random>            logs that are being written
@@ -51,4 +58,14 @@
 //  3. a durable record without all of its other names: the log is saved. The next OpenDirectory, or
 //     the repeated Save, adds the names.
 //  4. a durable record, all names, and a leftover in tmp: as 1 and 3 together.
+//
+// A crash during Prune leaves one of these; a flock on the folder chain keeps others out:
+//
+//  5. a base, durable or not, and the old floor: nothing was pruned. The next Prune or
+//     OpenDirectory removes the base.
+//  6. the floor raised, durable or not: who reads the new one finds the base, which was durable
+//     before it; a power cut that brings back the old one brings back no loss, for records are
+//     removed only behind the sync of the floor.
+//  7. some of the records below the floor removed, the oldest first: the next Prune or
+//     OpenDirectory removes the rest. A power cut may bring some back, which do not count.
 package checkpoint

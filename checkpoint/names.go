@@ -50,8 +50,7 @@ func (d *Directory) publicNames(log *translog.Log) []string {
 // completeNames gives a record the other names that a crash, or an earlier failure, left
 // out. It looks for each one first, so that a complete record needs no permission to
 // write.
-func (d *Directory) completeNames(key translog.FrameNo, log *translog.Log) error {
-	record := d.recordPath(key)
+func (d *Directory) completeNames(record string, log *translog.Log) error {
 	for _, name := range d.publicNames(log) {
 		same, err := sameLog(record, name)
 		switch {
@@ -150,7 +149,7 @@ func samePages(one, other *translog.Log) (bool, error) {
 
 // completeAll repairs what crashes left: records without their other names.
 func (d *Directory) completeAll() error {
-	keys, err := d.durableKeys() // first: Litestream must not find what the chain may lose
+	begin, keys, err := d.durableKeys() // first: Litestream must not find what the chain may lose
 	if err != nil {
 		return err
 	}
@@ -164,14 +163,14 @@ func (d *Directory) completeAll() error {
 		if _, found := slices.BinarySearch(named, key); found && key != 1 {
 			continue
 		}
-		log, err := d.openRecord(key)
+		log, err := d.openRecord(begin, key)
 		if errors.Is(err, translog.ErrFormat) || errors.Is(err, fs.ErrNotExist) {
 			continue // A damaged record is the business of those who read it, and they are told.
 		}
 		if err != nil {
 			return err
 		}
-		err = errors.Join(d.completeNames(key, log), log.Close())
+		err = errors.Join(d.completeNames(d.pathOf(begin, key), log), log.Close())
 		if err != nil {
 			return err
 		}

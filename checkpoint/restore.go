@@ -36,6 +36,18 @@ func Restore(ctx context.Context, store Store, path string) (translog.Position, 
 			return translog.Position{}, fmt.Errorf("checkpoint: %w", cause)
 		}
 	}
+	for try := 1; ; try++ {
+		position, err := restoreOnce(ctx, store, path)
+		if !errors.Is(err, ErrPruned) || try == restoreTriesMax {
+			return position, err
+		}
+	}
+}
+
+// restoreTriesMax is how often a restore begins anew because what it needs was pruned.
+const restoreTriesMax = 5
+
+func restoreOnce(ctx context.Context, store Store, path string) (translog.Position, error) {
 	records, err := sinceSnapshot(ctx, store)
 	if err != nil {
 		return translog.Position{}, err

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // Save makes log the next record, as [Store] says. It writes the log once and syncs one
@@ -27,15 +28,22 @@ func (d *Directory) Save(ctx context.Context, log *translog.Log) error {
 	if err := errors.Join(ctx.Err(), fitsPlace(log)); err != nil {
 		return fmt.Errorf("checkpoint: save log: %w", err)
 	}
-	if err := d.checkPredecessor(key, log); err != nil {
-		return err
-	}
-	err := d.save(ctx, key, log)
-	if errors.Is(err, fs.ErrNotExist) {
-		d.forgetFolders()
-	}
-	if err != nil {
-		return err
+	for {
+		begin, err := d.readFloor()
+		if err != nil {
+			return err
+		}
+		err = d.saveAbove(ctx, begin, key, log)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if now, floorErr := d.readFloor(); floorErr != nil || now == begin {
+			d.forgetFolders()
+			return errors.Join(err, floorErr)
+		} // else what is missing was pruned meanwhile
 	}
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
@@ -43,7 +51,16 @@ func (d *Directory) Save(ctx context.Context, log *translog.Log) error {
 	return nil
 }
 
-func (d *Directory) save(ctx context.Context, key translog.FrameNo, log *translog.Log) error {
+// saveAbove is Save in a chain that begins at a floor.
+func (d *Directory) saveAbove(
+	ctx context.Context, begin floor, key translog.FrameNo, log *translog.Log,
+) error {
+	if floor(key) < begin {
+		return d.takenByBase(begin)
+	}
+	if err := d.checkPredecessor(begin, key, log); err != nil {
+		return err
+	}
 	if _, err := os.Lstat(d.recordPath(key)); err == nil {
 		return d.settle(key, log) // Spares writing a log that cannot become the record.
 	}
@@ -68,7 +85,44 @@ func (d *Directory) publish(
 	record := d.recordPath(key)
 
 	// The content goes to a file that nobody looks for, so a torn one is never met.
-	written, err := d.calls.write(temporary, cancellable{ctx, log})
+	if err := d.write(ctx, temporary, log); err != nil {
+		return err
+	}
+	crashpoint.Reach(crashpoint.StoreSynced)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("checkpoint: save log: %w", err)
+	}
+	// The decision: exactly one creator of this name succeeds. A rename would replace the
+	// loser's or the winner's file in silence.
+	err := d.calls.link(temporary.Name(), record)
+	if errors.Is(err, fs.ErrExist) {
+		return d.settle(key, log)
+	}
+	if err != nil {
+		return fmt.Errorf("checkpoint: create record: %w", err)
+	}
+	crashpoint.Reach(crashpoint.StoreLinked)
+	// The record's name must survive a power cut: from here on the log is saved.
+	if err := d.syncChain(); err != nil {
+		return err
+	}
+	crashpoint.Reach(crashpoint.StoreChained)
+	// Unless the place was free because its record had been pruned. A floor that is raised
+	// after this look finds the record as part of the chain.
+	if begin, err := d.readFloor(); err != nil || floor(key) < begin {
+		return errors.Join(err, d.withdraw(begin, record))
+	}
+	// Only after that: Litestream must not restore a log that the chain may lose again.
+	if err := d.completeNames(record, log); err != nil {
+		return err
+	}
+	crashpoint.Reach(crashpoint.StoreNamed)
+	return nil
+}
+
+// write fills a new file with a log and syncs it.
+func (d *Directory) write(ctx context.Context, file *os.File, log *translog.Log) error {
+	written, err := d.calls.write(file, cancellable{ctx, log})
 	if err != nil {
 		return fmt.Errorf("checkpoint: write log: %w", err)
 	}
@@ -76,38 +130,45 @@ func (d *Directory) publish(
 		return fmt.Errorf("checkpoint: write log: %w", io.ErrShortWrite)
 	}
 	// Before the sync, so that the time is durable with the content; all names share it.
-	if err := os.Chtimes(temporary.Name(), log.Timestamp(), log.Timestamp()); err != nil {
+	if err := os.Chtimes(file.Name(), log.Timestamp(), log.Timestamp()); err != nil {
 		return fmt.Errorf("checkpoint: set time of log: %w", err)
 	}
+	crashpoint.Reach(crashpoint.StoreWritten)
 	// Before the link: a record must never be there without its content. After a failed
 	// sync the kernel may have dropped the pages, so the file is thrown away and never
 	// synced again.
-	if err := d.calls.syncFile(temporary); err != nil {
+	if err := d.calls.syncFile(file); err != nil {
 		return fmt.Errorf("checkpoint: sync log: %w", err)
 	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("checkpoint: save log: %w", err)
+	return nil
+}
+
+// withdraw takes back a record below the floor, which counts for nobody: the next prune
+// would.
+func (d *Directory) withdraw(begin floor, record string) error {
+	if begin == 0 {
+		return nil // the floor could not be read, and the caller says so
 	}
-	// The decision: exactly one creator of this name succeeds. A rename would replace the
-	// loser's or the winner's file in silence.
-	err = d.calls.link(temporary.Name(), record)
-	if errors.Is(err, fs.ErrExist) {
-		return d.settle(key, log)
-	}
+	_ = d.calls.remove(record)
+	return d.takenByBase(begin)
+}
+
+// takenByBase says that a place was pruned: the history went on from there long ago.
+func (d *Directory) takenByBase(begin floor) error {
+	base, err := d.openRecord(begin, 1)
 	if err != nil {
-		return fmt.Errorf("checkpoint: create record: %w", err)
-	}
-	// The record's name must survive a power cut: from here on the log is saved.
-	if err := d.syncChain(); err != nil {
 		return err
 	}
-	// Only after that: Litestream must not restore a log that the chain may lose again.
-	return d.completeNames(key, log)
+	defer func() { _ = base.Close() }()
+	if err := base.Verify(); err != nil {
+		return fmt.Errorf("checkpoint: record %s: %w", d.pathOf(begin, 1), err)
+	}
+	return d.taken(d.pathOf(begin, 1), 1, base)
 }
 
 // settle decides what an existing record means for the log that wanted its place.
 func (d *Directory) settle(key translog.FrameNo, log *translog.Log) error {
-	existing, err := d.openRecord(key)
+	existing, err := d.openRecord(0, key)
 	if err != nil {
 		return err
 	}
@@ -125,13 +186,13 @@ func (d *Directory) settle(key translog.FrameNo, log *translog.Log) error {
 		return fmt.Errorf("checkpoint: save log: %w", err)
 	}
 	if !same {
-		return d.taken(key, existing)
+		return d.taken(d.recordPath(key), key, existing)
 	}
-	return d.completeNames(key, existing)
+	return d.completeNames(d.recordPath(key), existing)
 }
 
-func (d *Directory) taken(key translog.FrameNo, existing *translog.Log) error {
-	return fmt.Errorf("checkpoint: record %s: %w", d.recordPath(key), &translog.TakenError{
+func (d *Directory) taken(path string, key translog.FrameNo, existing *translog.Log) error {
+	return fmt.Errorf("checkpoint: record %s: %w", path, &translog.TakenError{
 		At: key, First: existing.First(), Last: existing.Last(), End: existing.End(),
 		NodeID: existing.NodeID(),
 	})
@@ -163,11 +224,13 @@ func fitsPlace(log *translog.Log) error {
 // checkPredecessor makes sure that the record exists which the log continues: a record
 // behind a gap could never be restored, so it must not be confirmed. The check can be
 // made ahead of the creation, because a record never changes.
-func (d *Directory) checkPredecessor(key translog.FrameNo, log *translog.Log) error {
+func (d *Directory) checkPredecessor(
+	begin floor, key translog.FrameNo, log *translog.Log,
+) error {
 	if key == 1 {
 		return nil
 	}
-	at, before, err := d.openPredecessor(log.Follows().FrameNo)
+	at, before, err := d.openPredecessor(&begin, log.Follows().FrameNo)
 	if err != nil {
 		return err
 	}
@@ -176,19 +239,20 @@ func (d *Directory) checkPredecessor(key translog.FrameNo, log *translog.Log) er
 			gap(translog.Position{}, log.Follows(), log))
 	}
 	defer func() { _ = before.Close() }()
-	return d.continues(at, before, log)
+	return d.continues(d.pathOf(begin, at), at, before, log)
 }
 
 // openPredecessor opens the record that contains a position, or the last one before it: nil
 // when there is none. The one that was saved last is tried without a listing.
-func (d *Directory) openPredecessor(position translog.FrameNo) (
+// A listing brings its own floor.
+func (d *Directory) openPredecessor(begin *floor, position translog.FrameNo) (
 	key translog.FrameNo, log *translog.Log, err error,
 ) {
 	d.mutex.Lock()
 	known := d.tail
 	d.mutex.Unlock()
 	if known.end.FrameNo == position {
-		before, err := d.openRecord(known.key)
+		before, err := d.openRecord(*begin, known.key)
 		if err == nil && before.Last() == position {
 			return known.key, before, nil
 		}
@@ -196,20 +260,22 @@ func (d *Directory) openPredecessor(position translog.FrameNo) (
 			_ = before.Close()
 		}
 	}
-	keys, err := d.keys()
-	if err != nil {
+	var keys []translog.FrameNo
+	if *begin, keys, err = d.keys(); err != nil {
 		return 0, nil, err
 	}
 	index := lastKeyUpTo(keys, position)
 	if index < 0 {
 		return 0, nil, nil
 	}
-	log, err = d.openRecord(keys[index])
+	log, err = d.openRecord(*begin, keys[index])
 	return keys[index], log, err
 }
 
 // continues decides whether a log continues the record before it, which is under a key.
-func (d *Directory) continues(key translog.FrameNo, before, log *translog.Log) error {
+func (d *Directory) continues(
+	path string, key translog.FrameNo, before, log *translog.Log,
+) error {
 	follows := log.Follows()
 	switch {
 	case before.Last() < follows.FrameNo:
@@ -223,7 +289,7 @@ func (d *Directory) continues(key translog.FrameNo, before, log *translog.Log) e
 		if err := d.syncChain(); err != nil {
 			return err
 		}
-		return d.taken(key, before)
+		return d.taken(path, key, before)
 	case before.PageSize() != log.PageSize() && !log.IsSnapshot():
 		return fmt.Errorf("checkpoint: save log: %w", &translog.FormatError{
 			Field: "page size", Got: log.PageSize(), Want: before.PageSize(),

@@ -42,8 +42,22 @@ type Store interface {
 	Records(ctx context.Context, after translog.FrameNo) iter.Seq2[Record, error]
 
 	// Open opens the log of a record that Records listed. Its Follows is the record's.
-	// The caller closes it. A record that is gone is [io/fs.ErrNotExist].
+	// The caller closes it. A record that is gone is [io/fs.ErrNotExist], and [ErrPruned] too
+	// when it was pruned.
 	Open(ctx context.Context, record Record) (*translog.Log, error)
+
+	// Prune forgets how the database came to where it is, up to a position: the records that
+	// end at or before upTo become one snapshot, which is the chain's first record from then
+	// on, of key 1. Nothing can be restored to a position before its end any more. Fewer
+	// than two such records are left as they are. Every record behind them stays.
+	//
+	// A place that was pruned is never free again: of a store that deletes the records
+	// behind the snapshot, Save looks for that once it has created a record, and before it
+	// returns nil. A log that would continue a pruned position is answered by a
+	// [*translog.TakenError] with the snapshot. Whoever lists or opens records meanwhile
+	// gets them, or [ErrPruned]: then a new listing has the snapshot. Pruning that is cut
+	// short, or fails, leaves the chain as it was or as it should be.
+	Prune(ctx context.Context, upTo translog.FrameNo) error
 }
 
 // Record describes one saved log. It is a plain value.

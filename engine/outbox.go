@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
 // The outbox keeps sealed logs that are not saved when their frames leave the WAL: one
@@ -51,7 +52,7 @@ func (db *DB) fillOutbox() error {
 	if !added {
 		return nil
 	}
-	if err := syncFolder(db.sidecar.outbox()); err != nil {
+	if err := disk.SyncFolder(db.sidecar.outbox()); err != nil {
 		return db.fail(fmt.Errorf("%w: fsync of the outbox: %w", ErrPoisoned, err))
 	}
 	return nil
@@ -100,7 +101,7 @@ func (db *DB) mergeWaiting(behind translog.FrameNo) error {
 	if err := db.putInOutbox(&p); err != nil {
 		return errors.Join(err, p.log.Close())
 	}
-	if err := syncFolder(db.sidecar.outbox()); err != nil {
+	if err := disk.SyncFolder(db.sidecar.outbox()); err != nil {
 		return db.fail(fmt.Errorf("%w: fsync of the outbox: %w", ErrPoisoned, err))
 	}
 	for _, old := range waiting {

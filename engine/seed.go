@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
 // Seed writes the state of a database that was just restored to a saved position, so that
@@ -38,7 +39,7 @@ func Seed(path string, role Role, pageSize int, saved translog.Position, history
 		Anchor: anchor{Position: saved.FrameNo, Content: saved.Checksum},
 	}, true)
 	if err == nil {
-		err = syncFolder(side.folder)
+		err = disk.SyncFolder(side.folder)
 	}
 	err = errors.Join(err, side.release())
 	if err != nil {

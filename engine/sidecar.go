@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
 // sidecarSuffix is what the folder's name adds to the database's.
@@ -46,7 +48,7 @@ func (s *sidecar) makeOutbox() error {
 	if s.hasOutbox() {
 		return nil
 	}
-	if err := syncFolder(s.folder); err != nil {
+	if err := disk.SyncFolder(s.folder); err != nil {
 		return fmt.Errorf("engine: sidecar: %w", err)
 	}
 	if err := os.Mkdir(s.outbox(), s.folderMode()); err != nil {
@@ -138,13 +140,4 @@ func (s *sidecar) release() (err error) {
 		s.lock = nil
 	}
 	return err
-}
-
-// syncFolder makes created and removed names durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
 // record is what the state file says: a position, where in which WAL it lies, what the
@@ -156,7 +157,7 @@ func (s *sidecar) openState() error {
 	if err != nil {
 		return err
 	}
-	if err := file.Sync(); err != nil {
+	if err := disk.SyncFile(file); err != nil {
 		return errors.Join(err, file.Close())
 	}
 	s.state = file
@@ -178,7 +179,7 @@ func (s *sidecar) writeState(r record, sync bool) error {
 		_, err = s.state.WriteAt(slot, int64(other)*stateSlotBytes)
 	}
 	if err == nil && sync {
-		if err = s.state.Sync(); err == nil {
+		if err = disk.SyncFile(s.state); err == nil {
 			s.durableSlot = other
 		}
 	}

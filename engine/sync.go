@@ -5,6 +5,8 @@ package engine
 import (
 	"context"
 	"fmt"
+
+	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
 // holdSealing takes DB.sealing of a database that is usable, for who calls letGo.
@@ -48,7 +50,7 @@ func (db *DB) syncWAL() error {
 	db.mu.Lock()
 	covered := db.last
 	db.mu.Unlock()
-	if err := db.walFile.Sync(); err != nil {
+	if err := disk.SyncFile(db.walFile); err != nil {
 		return db.fail(fmt.Errorf("%w: fsync of the WAL: %w", ErrPoisoned, err))
 	}
 	db.mu.Lock()

@@ -14,9 +14,9 @@ var ErrInjected = errors.New("faultstore: injected fault")
 // Kind is what goes wrong with one call.
 type Kind int
 
-// The kinds of faults, as Save knows them. Records and Open know Delay, Fail, Tear and
-// Hang: there Overrun is Hang, and every other kind is Fail. A kind that is none of these
-// is None.
+// The kinds of faults, as Save knows them. Records and Open know Delay, Fail, Tear and Hang,
+// Prune knows Delay, Fail, LoseAnswer and Hang: there Overrun is Hang, and every other kind
+// is Fail. A kind that is none of these is None.
 const (
 	// None performs the request.
 	None Kind = iota
@@ -105,11 +105,12 @@ const (
 	saveCall call = iota
 	recordsCall
 	openCall
+	pruneCall
 	callCount
 )
 
 // String returns the method's name.
-func (c call) String() string { return [...]string{"Save", "Records", "Open"}[c] }
+func (c call) String() string { return [...]string{"Save", "Records", "Open", "Prune"}[c] }
 
 // fit gives a kind the meaning that it has for a call.
 func (f Fault) fit(call call) Fault {
@@ -120,6 +121,9 @@ func (f Fault) fit(call call) Fault {
 	case call == saveCall:
 	case f.Kind == Overrun:
 		f.Kind = Hang
+	case call == pruneCall && f.Kind == LoseAnswer:
+	case call == pruneCall && f.Kind == Tear:
+		f.Kind = Fail
 	case f.Kind != Delay && f.Kind != Tear && f.Kind != Hang:
 		f.Kind = Fail
 	}

@@ -11,14 +11,14 @@ import (
 // Script lists the faults of each method's calls, in the order in which the calls begin.
 // Calls beyond the end of a list have no fault.
 type Script struct {
-	// Save, Records and Open are the faults of those methods. A listing is a call each time
-	// that it is ranged over.
-	Save, Records, Open []Fault
+	// Save, Records, Open and Prune are the faults of those methods. A listing is a call each
+	// time that it is ranged over.
+	Save, Records, Open, Prune []Fault
 }
 
 // Scripted returns a store in which the calls of store have the faults of a script.
 func Scripted(store checkpoint.Store, script Script) *Store {
-	lists := [callCount][]Fault{script.Save, script.Records, script.Open}
+	lists := [callCount][]Fault{script.Save, script.Records, script.Open, script.Prune}
 	return &Store{store: store, name: "scripted", next: func(call call) Fault {
 		if len(lists[call]) == 0 {
 			return Fault{}
@@ -36,8 +36,8 @@ type Odds map[Kind]float64
 
 // Mix says how faults are drawn.
 type Mix struct {
-	// Save, Records and Open are the odds for the calls of those methods.
-	Save, Records, Open Odds
+	// Save, Records, Open and Prune are the odds for the calls of those methods.
+	Save, Records, Open, Prune Odds
 	// DelayMax bounds the time of a Delay, 0 is 2 milliseconds.
 	DelayMax time.Duration
 	// AfterMax bounds [Fault.After], 0 is 3.
@@ -60,7 +60,7 @@ func Seeded(store checkpoint.Store, seed uint64, mix Mix) *Store {
 	if mix.AfterMax <= 0 {
 		mix.AfterMax = afterMaxDefault
 	}
-	odds := [callCount]Odds{mix.Save, mix.Records, mix.Open}
+	odds := [callCount]Odds{mix.Save, mix.Records, mix.Open, mix.Prune}
 	var randoms [callCount]*rand.Rand
 	for call := range randoms {
 		randoms[call] = rand.New(rand.NewPCG(seed, uint64(call)))

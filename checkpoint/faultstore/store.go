@@ -132,6 +132,26 @@ func (s *Store) Open(ctx context.Context, record checkpoint.Record) (*translog.L
 	return torn(log)
 }
 
+// Prune is that of the wrapped store, with the next fault: a failure comes before it, a lost
+// answer behind it.
+func (s *Store) Prune(ctx context.Context, upTo translog.FrameNo) error {
+	fault := s.begin(pruneCall)
+	switch fault.Kind {
+	case Delay:
+		if err := wait(ctx, fault.Wait); err != nil {
+			return err
+		}
+	case Fail:
+		return fault.failure(pruneCall)
+	case LoseAnswer:
+		_ = s.store.Prune(ctx, upTo)
+		return fault.failure(pruneCall)
+	case Hang:
+		return fault.failure(pruneCall, waitForEnd(ctx))
+	}
+	return s.store.Prune(ctx, upTo)
+}
+
 // Flush performs every late request that is still to come, in the order in which they were
 // made, and waits for those that another call is performing. When it returns nil no request
 // made before is outstanding. When ctx ends before, it returns the context's error, and

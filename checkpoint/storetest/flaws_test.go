@@ -39,6 +39,10 @@ var flaws = map[string]string{
 	"overlooks damage":                   "DamagedRecordIsAFormatError",
 	"overlooks forks":                    "ForkInTheChainIsAChecksumError",
 	"trusts a damaged record":            "DamagedRecordIsNotTakenForALog",
+	"forgets the floor":                  "PrunedPlaceIsNeverFreeAgain",
+	"looks at the floor too early":       "SaveThatMeetsAPruneIsRefused",
+	"prunes without a snapshot":          "PruningLeavesASnapshotAndTheRest",
+	"prunes one record too many":         "PruningLeavesASnapshotAndTheRest",
 }
 
 const flawed = "MYLIBSQL_TEST_FLAW"

@@ -137,11 +137,20 @@ func (m *memory) Save(ctx context.Context, log *translog.Log) error {
 		defer m.keeping.Unlock()
 		m.kept[log.Follows().FrameNo+1] = log
 	}
-	err := m.objects.create(name, content.Bytes())
-	if !errors.Is(err, fs.ErrExist) {
+	if err := m.refusePruned(log); err != nil {
 		return err
 	}
-	return m.settle(name, log)
+	if m.flaw == "looks at the floor too early" {
+		time.Sleep(time.Millisecond)
+	}
+	err := m.objects.create(name, content.Bytes())
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return m.settle(name, log)
+	case err == nil && m.flaw != "looks at the floor too early":
+		return m.refusePruned(log)
+	}
+	return err
 }
 
 // check refuses a log that does not continue the end of a record.
@@ -159,6 +168,9 @@ func (m *memory) check(ctx context.Context, log *translog.Log) error {
 	for record, err := range m.Records(ctx, 0) {
 		if ctx.Err() != nil {
 			return err
+		}
+		if errors.Is(err, checkpoint.ErrPruned) {
+			return m.check(ctx, log)
 		}
 		// Damage is reported where it matters: as a gap, or when the place is looked at.
 		if err != nil || record.Follows.FrameNo >= follows.FrameNo {
@@ -264,11 +276,12 @@ func (m *memory) Records(
 func (m *memory) list(ctx context.Context) ([]checkpoint.Record, error) {
 	var records []checkpoint.Record
 	var end translog.Position
+	begin := m.objects.floor()
 	for {
 		if err := ctx.Err(); err != nil {
 			return records, err
 		}
-		name := m.name(end)
+		name := m.nameOf(begin, end)
 		content, err := m.objects.get(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			names := m.objects.list()
@@ -276,6 +289,9 @@ func (m *memory) list(ctx context.Context) ([]checkpoint.Record, error) {
 				// Saved since, or missing: only the second stays so.
 				if _, err := m.objects.get(name); err == nil {
 					continue
+				}
+				if m.objects.floor() != begin {
+					return records, checkpoint.ErrPruned
 				}
 				return records, &translog.GapError{Have: end}
 			}
@@ -317,7 +333,11 @@ func (m *memory) Open(ctx context.Context, record checkpoint.Record) (*translog.
 	if log := m.kept[record.Follows.FrameNo+1]; log != nil {
 		return log.WithFollows(record.Follows), nil
 	}
-	content, err := m.objects.get(m.name(record.Follows))
+	begin := m.objects.floor()
+	if record.Follows.FrameNo+1 < begin && record.Last+1 != begin && m.flaw != "forgets the floor" {
+		return nil, fmt.Errorf("%w: %w", checkpoint.ErrPruned, fs.ErrNotExist)
+	}
+	content, err := m.objects.get(m.nameOf(begin, record.Follows))
 	if err != nil && m.flaw == "has its own error for what is gone" {
 		return nil, errors.New("404")
 	}

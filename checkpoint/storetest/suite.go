@@ -39,7 +39,8 @@ type Backend struct {
 //     goes on;
 //   - a log that could not stand where it says is refused, by whatever error;
 //   - a damaged record is neither confirmed as the log that it was nor called taken;
-//   - nor is one taken for another log when the next log comes to continue it.
+//   - nor is one taken for another log when the next log comes to continue it;
+//   - a pruned store restores to the same bytes as before.
 func Run(t *testing.T, newBackend func(t *testing.T) Backend) {
 	for _, promise := range promises {
 		t.Run(promise.name, func(t *testing.T) { promise.check(t, newBackend(t)) })
@@ -76,6 +77,12 @@ var promises = []struct {
 	{"EndedContextIsItsError", endedContextIsItsError},
 	{"SaveCutShortCanBeRepeated", saveCutShortCanBeRepeated},
 	{"TornLogLeavesNothing", tornLogLeavesNothing},
+
+	{"PruningLeavesASnapshotAndTheRest", pruningLeavesASnapshotAndTheRest},
+	{"PruningAgainGoesOn", pruningAgainGoesOn},
+	{"PrunedPlaceIsNeverFreeAgain", prunedPlaceIsNeverFreeAgain},
+	{"SaveThatMeetsAPruneIsRefused", saveThatMeetsAPruneIsRefused},
+	{"RestoreBesideAPruneIsWhole", restoreBesideAPruneIsWhole},
 
 	{"RecordThatIsGoneDoesNotExist", recordThatIsGoneDoesNotExist},
 	{"MissingRecordIsAGap", missingRecordIsAGap},

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
 // Sizes of the buffer between frames and the file, in bytes: how much is written at once,
@@ -118,7 +119,7 @@ func (l *Log) Sync() error {
 
 // publish is Sync with the locks held.
 func (l *Log) publish() error {
-	if err := l.file.Sync(); err != nil {
+	if err := disk.SyncFile(l.file); err != nil {
 		return l.fail("sync", err)
 	}
 	if count := l.count.Load(); count != l.published {
@@ -126,7 +127,7 @@ func (l *Log) publish() error {
 		if _, err := l.file.WriteAt(b, countOffset); err != nil {
 			return l.fail("write frame count", err)
 		}
-		if err := l.file.Sync(); err != nil {
+		if err := disk.SyncFile(l.file); err != nil {
 			return l.fail("sync", err)
 		}
 		l.published = count

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -106,13 +105,4 @@ func (l *Log) writable() error {
 		return ErrReadOnly
 	}
 	return l.failure
-}
-
-// syncFolderOf makes the name of a file durable.
-func syncFolderOf(path string) error {
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
 // CreateOptions describe a new log.
@@ -44,10 +45,10 @@ func Create(path string, options CreateOptions) (*Log, error) {
 	}
 	_, err = file.WriteAt(h.encode(), 0)
 	if err == nil {
-		err = file.Sync()
+		err = disk.SyncFile(file)
 	}
 	if err == nil {
-		err = syncFolderOf(path)
+		err = disk.SyncFolder(filepath.Dir(path))
 	}
 	if err == nil {
 		path, err = resolve(path)
@@ -157,7 +158,7 @@ func (l *Log) resume() error {
 	// before the sync that belongs to it. The folder is paid for here, the count by the
 	// next Sync.
 	l.dirty = true
-	if err := syncFolderOf(l.path); err != nil {
+	if err := disk.SyncFolder(filepath.Dir(l.path)); err != nil {
 		return fmt.Errorf("framelog: sync folder: %w", err)
 	}
 	return nil

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
 // truncateSuffix is added to the path for the file that is to replace the log.
@@ -77,7 +79,7 @@ func (l *Log) writeTail(h header, index uint64) (*os.File, error) {
 		err = file.Chmod(info.Mode().Perm())
 	}
 	if err == nil {
-		err = file.Sync()
+		err = disk.SyncFile(file)
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close(), os.Remove(name))
@@ -98,7 +100,7 @@ func (l *Log) replace(file *os.File, h header) error {
 	}
 	l.count.Store(h.count)
 	l.published, l.dirty = h.count, false
-	if err := syncFolderOf(l.path); err != nil {
+	if err := disk.SyncFolder(filepath.Dir(l.path)); err != nil {
 		return l.fail("truncate: sync folder", err)
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"iter"
 	"os"
 	"time"
+
+	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
 // Log is the pages that changed between two positions, one image per page, encoded as an
@@ -124,7 +126,7 @@ func (l *Log) WriteFile(path string, perm fs.FileMode) error {
 	}
 	_, err = l.WriteTo(file)
 	if err == nil {
-		err = file.Sync()
+		err = disk.SyncFile(file)
 	}
 	err = errors.Join(err, file.Close())
 	if err == nil {

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
 // restoredMode is the mode of a restored file before umask, as SQLite creates its own.
@@ -57,7 +59,8 @@ func (s *Snapshot) Restore(path string, logs ...*Log) (Position, error) {
 		err = errors.Join(removing, os.Remove(path))
 		return Position{}, fmt.Errorf("translog: restore: %w", err)
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := disk.SyncFolder(filepath.Dir(path)); err != nil {
+		err = fmt.Errorf("translog: restore: sync folder: %w", err)
 		return Position{}, errors.Join(err, os.Remove(path))
 	}
 	return end, nil
@@ -101,18 +104,6 @@ func publish(from, path string) error {
 	return nil
 }
 
-func syncFolder(dir string) error {
-	folder, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("translog: restore: %w", err)
-	}
-	err = errors.Join(folder.Sync(), folder.Close())
-	if err != nil {
-		return fmt.Errorf("translog: restore: sync folder: %w", err)
-	}
-	return nil
-}
-
 func restoreInto(file *os.File, logs []*Log) error {
 	image := newImage(file, logs[0].PageSize())
 	defer image.close()
@@ -121,7 +112,7 @@ func restoreInto(file *os.File, logs []*Log) error {
 			return fmt.Errorf("translog: restore %v: %w", log, err)
 		}
 	}
-	if err := file.Sync(); err != nil {
+	if err := disk.SyncFile(file); err != nil {
 		return fmt.Errorf("translog: restore: %w", err)
 	}
 	return nil

@@ -1,0 +1,96 @@
+//go:build crashlab
+
+package disk
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+)
+
+// JournalEnv names the folder in which a process of the crash lab keeps what is durable: a
+// copy of each file's content, and for each folder its files, as they were before the last
+// sync. Without it nothing is kept.
+const JournalEnv = "MYLIBSQL_CRASHLAB_JOURNAL"
+
+// Fault lets the next syncs fail in a test: it gets the path, and the error that it returns
+// is that of the sync.
+var Fault atomic.Pointer[func(path string) error]
+
+// sight is what was there before a sync: at the least that is durable behind it.
+type sight struct {
+	copied string // in the journal, empty when none is kept
+	name   string // that it gets there
+}
+
+func faultOf(path string) error {
+	if fault := Fault.Load(); fault != nil {
+		return (*fault)(path)
+	}
+	return nil
+}
+
+func seeFile(file *os.File) (sight, error) {
+	if err := faultOf(file.Name()); err != nil {
+		return sight{}, err
+	}
+	journal := os.Getenv(JournalEnv)
+	if journal == "" {
+		return sight{}, nil
+	}
+	content, err := os.ReadFile(file.Name())
+	if errors.Is(err, fs.ErrNotExist) {
+		return sight{}, nil // unlinked: nothing of it survives anyway
+	}
+	if err != nil {
+		return sight{}, err
+	}
+	copied, err := os.CreateTemp(journal, "tmp-")
+	if err != nil {
+		return sight{}, err
+	}
+	_, err = copied.Write(content)
+	name := filepath.Join(journal, escape(file.Name())+fileSuffix)
+	return sight{copied.Name(), name}, errors.Join(err, copied.Close())
+}
+
+func seeFolder(path string) (sight, error) {
+	if err := faultOf(path); err != nil {
+		return sight{}, err
+	}
+	journal := os.Getenv(JournalEnv)
+	if journal == "" {
+		return sight{}, nil
+	}
+	names, err := os.ReadDir(path)
+	if err != nil {
+		return sight{}, err
+	}
+	copied, err := os.MkdirTemp(journal, "tmp-")
+	if err != nil {
+		return sight{}, err
+	}
+	for _, name := range names {
+		if !name.Type().IsRegular() {
+			continue
+		}
+		err := os.Link(filepath.Join(path, name.Name()), filepath.Join(copied, name.Name()))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return sight{}, err
+		}
+	}
+	// A folder cannot be replaced by a rename, a link to it can.
+	link := copied + "-link"
+	return sight{link, filepath.Join(journal, escape(path)+folderSuffix)}, os.Symlink(copied, link)
+}
+
+// durable replaces what the journal had before. A process that is killed here leaves the
+// older one, as if the sync had not come to its end; nobody was told of it.
+func (s sight) durable() error {
+	if s.copied == "" {
+		return nil
+	}
+	return os.Rename(s.copied, s.name)
+}

@@ -1,0 +1,35 @@
+package disk
+
+import (
+	"errors"
+	"os"
+)
+
+// SyncFile makes the content of a file durable, not its name.
+func SyncFile(file *os.File) error {
+	seen, err := seeFile(file)
+	if err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	return seen.durable()
+}
+
+// SyncFolder makes the names in a folder durable: those that were added, those that were
+// removed, and what they stand for.
+func SyncFolder(path string) error {
+	seen, err := seeFolder(path)
+	if err != nil {
+		return err
+	}
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
+		return err
+	}
+	return seen.durable()
+}
