@@ -7,13 +7,16 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
 	"sync"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"github.com/mylibsql/mylibsql/checkpoint"
 	"github.com/mylibsql/mylibsql/dsn"
 	"github.com/mylibsql/mylibsql/engine"
 )
@@ -24,6 +27,14 @@ type Options struct {
 	ConnectHook func(*sqlite3.SQLiteConn) error
 	// Extensions are shared libraries that every connection loads.
 	Extensions []string
+	// Store is where the application saves the logs, if the driver is to look there itself:
+	// when a primary opens and before a replica is promoted, whether the store's chain has
+	// gone on without it (ErrBehind, ErrFenced). A store that does not answer at an open is
+	// a warning; at a promotion it is an error. Nil: nobody looks before the first save.
+	Store checkpoint.Store
+	// CloseTimeout lets Close save what is unsaved in Store, for as long as this. Zero: Close
+	// saves nothing, and reports ErrUnsaved.
+	CloseTimeout time.Duration
 	// Logger gets warnings and errors; nil means slog.Default(). A healthy program is
 	// silent.
 	Logger *slog.Logger
@@ -144,6 +155,7 @@ func (c *Connector) engineOptions() engine.Options {
 		LockTimeout:    c.config.LockTimeout,
 		MustExist:      c.config.Mode == "rw",
 		Temporary:      c.config.Memory,
+		ReadHead:       readHead(c.options.Store),
 		Logger:         c.options.Logger,
 		Settings:       c.config,
 		Agree: func(open, joining any) error {
@@ -163,8 +175,9 @@ func (c *Connector) Driver() driver.Driver {
 }
 
 // Close is called by sql.DB.Close. The database closes when the last connection does: a
-// transaction that is open now can still commit. It returns ErrUnsaved when commits are
-// not saved, where something was ever saved; they are kept.
+// transaction that is open now can still commit. With Options.CloseTimeout the rest is saved
+// first. It returns ErrUnsaved when commits are not saved, where something was ever saved;
+// they are kept.
 func (c *Connector) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,5 +188,23 @@ func (c *Connector) Close() error {
 	if c.engine == nil {
 		return nil
 	}
-	return hideBadConn(c.engine.Release())
+	return hideBadConn(errors.Join(c.saveRest(), c.engine.Release()))
+}
+
+// saveRest is the final Checkpoint of a primary. A lost answer of an earlier one takes another.
+func (c *Connector) saveRest() error {
+	if c.options.Store == nil || c.options.CloseTimeout <= 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.options.CloseTimeout)
+	defer cancel()
+	for range 2 {
+		if stats := c.engine.Stats(); stats.Role != RolePrimary || stats.Saved == stats.Committed {
+			return nil
+		}
+		if _, err := c.engine.Checkpoint(ctx, c.options.Store.Save); err != nil {
+			return fmt.Errorf("mylibsql: final checkpoint: %w", err)
+		}
+	}
+	return nil
 }

@@ -198,7 +198,7 @@ func (w *walk) recordOf(log *translog.Log) (Record, error) {
 	}
 	return Record{
 		Follows: w.end, First: log.First(), Last: log.Last(), End: log.End(),
-		Size: log.Size(), Timestamp: log.Timestamp(),
+		Size: log.Size(), Timestamp: log.Timestamp(), NodeID: log.NodeID(),
 	}, nil
 }
 

@@ -74,6 +74,8 @@ type Record struct {
 	Size int64
 	// Timestamp is the log's own time, to the millisecond.
 	Timestamp time.Time
+	// NodeID is the log's: which primary wrote it, 0 when it does not say.
+	NodeID uint64
 }
 
 // IsSnapshot reports whether the record holds every page of the database.

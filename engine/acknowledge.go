@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // AckReplicated tells that everything up to a position is safe with the reader of this
@@ -66,6 +67,7 @@ func (db *DB) acknowledge(position translog.FrameNo) error {
 	if err := db.syncWAL(); err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.AckSynced)
 	db.mu.Lock()
 	if db.failure != nil {
 		defer db.mu.Unlock()
@@ -76,6 +78,7 @@ func (db *DB) acknowledge(position translog.FrameNo) error {
 	released := db.ackWaiters.take(position)
 	db.mu.Unlock()
 	err := db.writeRecord(false)
+	crashpoint.Reach(crashpoint.AckRecorded)
 	fireAll(released, nil)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // A replica applies a log by appending its pages to the WAL as one transaction, past
@@ -38,9 +39,11 @@ func (db *DB) apply(ctx context.Context, r *replication) error {
 		return errors.Join(err, db.writer.exec("ROLLBACK"))
 	}
 	publishErr := db.publish(r, next)
+	crashpoint.Reach(crashpoint.ApplyPublished)
 	if err := db.writer.exec("COMMIT"); err != nil {
 		publishErr = errors.Join(publishErr, db.reopenWriter())
 	}
+	crashpoint.Reach(crashpoint.ApplyCommitted)
 	return publishErr
 }
 
@@ -82,17 +85,22 @@ func (db *DB) writeFrames(ctx context.Context, r *replication) (sqlite.State, er
 	if err := f.writeAll(ctx, r); err != nil {
 		return state, err
 	}
+	crashpoint.Reach(crashpoint.ApplyWritten)
 	if err := db.writer.handle.AppendIndex(state.MaxFrame, r.pages); err != nil {
 		return state, err
 	}
+	crashpoint.Reach(crashpoint.ApplyIndexed)
 	next := f.next(state, r.commit)
 	if err := db.writeIntent(next, r.end); err != nil {
 		return state, err
 	}
+	crashpoint.Reach(crashpoint.ApplyIntended)
 	if err := ctx.Err(); err != nil {
 		return state, err
 	}
-	return next, f.flush()
+	err = f.flush()
+	crashpoint.Reach(crashpoint.ApplyMarked)
+	return next, err
 }
 
 // writeIntent notes which frame will end which position, so that whoever finds the frame

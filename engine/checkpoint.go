@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // Save stores a log where the application wants it. It must not return nil until the log
@@ -56,6 +57,7 @@ func (db *DB) saveOnce(ctx context.Context, save Save) (offered bool, err error)
 		return false, err
 	}
 	err = callSave(context.WithValue(ctx, savingKey{}, db), save, offer.log)
+	crashpoint.Reach(crashpoint.OfferAnswered)
 	return true, db.settleOffer(ctx, offer, err)
 }
 
@@ -101,6 +103,7 @@ func (db *DB) prepareOffer(ctx context.Context) (*offer, error) {
 			return nil, err
 		}
 	}
+	crashpoint.Reach(crashpoint.OfferSynced)
 	log, err := db.mergePending(limit)
 	if err != nil || log == nil {
 		return nil, err
@@ -108,6 +111,7 @@ func (db *DB) prepareOffer(ctx context.Context) (*offer, error) {
 	if err := db.noteOffer(log.End()); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
+	crashpoint.Reach(crashpoint.OfferNoted)
 	db.sealer.offering = log.Last()
 	return &offer{log: log, end: log.End(), observed: observed}, nil
 }
@@ -201,7 +205,9 @@ func (db *DB) everSaved() bool { return !db.Saved().IsZero() }
 // confirm moves the saved position and forgets the logs up to it.
 func (db *DB) confirm(end translog.Position, observed time.Time) {
 	db.moveSaved(end, observed)
+	crashpoint.Reach(crashpoint.OfferMoved)
 	db.dropPending(end.FrameNo)
+	crashpoint.Reach(crashpoint.OfferForgot)
 	db.mu.Lock()
 	db.offered = nil
 	db.mu.Unlock()
@@ -210,6 +216,7 @@ func (db *DB) confirm(end translog.Position, observed time.Time) {
 	if err := db.writeRecord(true); err != nil {
 		db.log.Warn("state not written", "path", db.path, "error", err)
 	}
+	crashpoint.Reach(crashpoint.OfferRecorded)
 }
 
 // settleTaken handles a place in the history that is taken. When the log there is one

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // close closes a database that nobody holds any more. A database whose commits are all in
@@ -29,6 +31,7 @@ func (db *DB) close() error {
 	db.mu.Unlock()
 	_ = db.fail(ErrClosed)
 	err = errors.Join(err, db.closeFiles())
+	crashpoint.Reach(crashpoint.CloseRemoved)
 	db.sealing.Release(1)
 	db.background.Wait()
 	if db.options.Temporary {
@@ -58,11 +61,14 @@ func (db *DB) settleBeforeClose() error {
 	if err := db.makeDurable(context.Background()); err != nil || foreign {
 		return err
 	}
+	crashpoint.Reach(crashpoint.CloseDurable)
 	complete, err := db.moveGuard()
+	crashpoint.Reach(crashpoint.CloseCopied)
 	if err == nil && complete {
 		// Before anybody can write again, and before the WAL goes.
 		err = db.writeSettledRecord()
 	}
+	crashpoint.Reach(crashpoint.CloseSettled)
 	settled, _, observeErr := db.observeIndex()
 	err = errors.Join(err, observeErr, db.writer.exec("ROLLBACK"), db.guard.endRead())
 	if err != nil || !complete {

@@ -56,6 +56,7 @@ type DB struct {
 	offered           []translog.Position // ends of logs whose save has an unknown outcome
 	historyID         uint64              // NodeID of the logs, 0 for a replica that has none yet
 	guardedFrom       translog.FrameNo    // the database file holds nothing after it
+	jumpedFrom        translog.FrameNo    // at open: where the history that started over ended
 	inherited         translog.FrameNo    // position of a promotion, until the first save
 	mustSnapshot      bool                // the next log must be one, also after a reopen
 	published         uint32              // of a replica: number of the last commit that we made

@@ -11,6 +11,8 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // oldestSQLite is the first version without the WAL reset bug.
@@ -40,7 +42,7 @@ func open(ctx context.Context, path string, info fs.FileInfo, created bool, opti
 		err = db.sidecar.acquire(ctx, options.LockTimeout)
 	}
 	if err == nil {
-		err = db.start(created || info.Size() == 0)
+		err = db.start(ctx, created || info.Size() == 0)
 	}
 	if err != nil {
 		_ = db.closeFiles()
@@ -54,7 +56,7 @@ func open(ctx context.Context, path string, info fs.FileInfo, created bool, opti
 
 // start opens the engine's connections, before those of any user, and finds out at which
 // position the database is.
-func (db *DB) start(empty bool) error {
+func (db *DB) start(ctx context.Context, empty bool) error {
 	records, err := db.sidecar.readState()
 	if err != nil {
 		return err
@@ -71,6 +73,7 @@ func (db *DB) start(empty bool) error {
 	if err := db.openConnections(empty); err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.OpenConnected)
 	db.mu.Lock()
 	state, err := db.readIndexLocked(db.index.Read)
 	db.mu.Unlock()
@@ -97,7 +100,11 @@ func (db *DB) start(empty bool) error {
 	if db.historyID == 0 && !db.replica.Load() {
 		db.historyID = newHistoryID()
 	}
+	crashpoint.Reach(crashpoint.OpenResumed)
 	db.guardedFrom = db.last.position
+	if err := db.meetHead(ctx); err != nil {
+		return err // and nothing is recorded
+	}
 	return db.recordOpen(found)
 }
 

@@ -3,9 +3,12 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
 // Role is what a database is: the state file keeps it, Promote and Demote change it.
@@ -32,6 +35,12 @@ type Options struct {
 	Temporary      bool          // remove the file and its folder at the last close
 	ReplicaAcks    int           // how many live streams must acknowledge a position, default 1
 	Logger         *slog.Logger  // nil: slog.Default()
+
+	// ReadHead asks the chain that the logs go to what it has at a position, and where it
+	// ends. Nil: there is none to ask. It is called when a primary opens, where an error is
+	// a warning, for a store that is down must not keep a database closed; and by Promote,
+	// where it is an error. It must not use the database.
+	ReadHead func(ctx context.Context, at translog.FrameNo) (Head, error)
 
 	// Agree is asked whether another pool may join the database: it gets the Settings
 	// that opened it and those of the pool. Nil: everybody may.

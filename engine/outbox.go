@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
@@ -52,9 +53,15 @@ func (db *DB) fillOutbox() error {
 	if !added {
 		return nil
 	}
+	return db.syncOutbox()
+}
+
+// syncOutbox makes the names in the outbox durable, and those that went.
+func (db *DB) syncOutbox() error {
 	if err := disk.SyncFolder(db.sidecar.outbox()); err != nil {
 		return db.fail(fmt.Errorf("%w: fsync of the outbox: %w", ErrPoisoned, err))
 	}
+	crashpoint.Reach(crashpoint.OutboxSynced)
 	return nil
 }
 
@@ -69,6 +76,7 @@ func (db *DB) putInOutbox(p *pendingLog) error {
 		_ = os.Remove(path)
 		return fmt.Errorf("engine: outbox: %w", err)
 	}
+	crashpoint.Reach(crashpoint.OutboxWritten)
 	p.outbox = path
 	stored, err := translog.OpenLog(path)
 	if err != nil {
@@ -101,8 +109,9 @@ func (db *DB) mergeWaiting(behind translog.FrameNo) error {
 	if err := db.putInOutbox(&p); err != nil {
 		return errors.Join(err, p.log.Close())
 	}
-	if err := disk.SyncFolder(db.sidecar.outbox()); err != nil {
-		return db.fail(fmt.Errorf("%w: fsync of the outbox: %w", ErrPoisoned, err))
+	crashpoint.Reach(crashpoint.OutboxMerged)
+	if err := db.syncOutbox(); err != nil {
+		return err
 	}
 	for _, old := range waiting {
 		_ = old.log.Close()

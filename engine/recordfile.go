@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // recordOpen makes durable where an open has found the database. The WAL goes first: the
@@ -23,6 +24,7 @@ func (db *DB) recordOpen(found bool) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.OpenRecorded)
 	return db.sidecar.makeOutbox()
 }
 
@@ -113,7 +115,9 @@ func (db *DB) isAnchored() bool {
 // that a killed process finds its place again. It does not fsync: a power cut that loses
 // it loses the new frames too, or leaves the file as the record before describes it.
 func (db *DB) recordRestart() {
-	if err := db.writeRecord(false); err != nil {
+	err := db.writeRecord(false)
+	crashpoint.Reach(crashpoint.CommitRestart)
+	if err != nil {
 		db.mu.Lock()
 		db.restartUnrecorded = true
 		db.mu.Unlock()

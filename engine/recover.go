@@ -71,7 +71,8 @@ func (db *DB) resume(r record, s sqlite.State) error {
 
 // jump starts a history over at a position that was never used.
 func (db *DB) jump(s sqlite.State) error {
-	base := max(db.record.Anchor.Position, db.record.vouchedFor()) + historyJump
+	db.jumpedFrom = max(db.record.Anchor.Position, db.record.vouchedFor())
+	base := db.jumpedFrom + historyJump
 	db.begin(generation{base: base}, s)
 	db.log.Warn("database was changed while it was closed: "+
 		"its history starts over with a snapshot", "path", db.path, "position", base)

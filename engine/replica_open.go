@@ -11,6 +11,7 @@ import (
 	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
 	"github.com/mylibsql/mylibsql/engine/translog"
 	"github.com/mylibsql/mylibsql/engine/wal"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // resumeReplica finds the position of a replica. The state names those that it can be at:
@@ -140,8 +141,10 @@ func (db *DB) goBackTo(place *anchor, state sqlite.State) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	crashpoint.Reach(crashpoint.BackFound)
 	db.goingBackTo = place // should this be interrupted, the next open finds it again
 	err = db.apply(ctx, r)
+	crashpoint.Reach(crashpoint.BackApplied)
 	db.goingBackTo = nil
 	if err != nil {
 		return false, err

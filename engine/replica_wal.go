@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // A replica's WAL shrinks only by TRUNCATE: the other modes leave it to the next writer of
@@ -51,6 +53,7 @@ func (db *DB) emptyWAL() (complete bool, err error) {
 		return false, err
 	}
 	complete, err = db.writer.checkpoint("TRUNCATE")
+	crashpoint.Reach(crashpoint.TruncateDone)
 	_, _, observeErr := db.observeIndex()
 	return complete, errors.Join(err, observeErr)
 }
@@ -73,15 +76,19 @@ func (db *DB) copyWAL(ctx context.Context) (complete bool, err error) {
 	if err := db.syncReplica(); err != nil {
 		return false, err
 	}
+	crashpoint.Reach(crashpoint.CopySynced)
 	// Its pager has to learn the page size first, which the first snapshot may have changed.
 	if err := errors.Join(db.guard.beginRead(), db.guard.endRead()); err != nil {
 		return false, err
 	}
 	complete, err = db.guard.checkpoint("PASSIVE")
+	crashpoint.Reach(crashpoint.CopyDone)
 	if err != nil || !complete {
 		return false, err
 	}
-	return true, db.writeSettledRecord()
+	err = db.writeSettledRecord()
+	crashpoint.Reach(crashpoint.CopyNoted)
+	return true, err
 }
 
 // settleReplica is what a close does for a replica: the database is left as one plain

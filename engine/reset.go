@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // resetGateWait bounds how long a background reset queues for the write gate.
@@ -211,9 +213,11 @@ func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
 		return false, errLater
 	}
 	defer func() { err = errors.Join(err, db.writer.exec("ROLLBACK")) }()
+	crashpoint.Reach(crashpoint.ResetLocked)
 	if err := db.makeDurable(ctx); err != nil {
 		return false, err
 	}
+	crashpoint.Reach(crashpoint.ResetDurable)
 	complete, err = db.moveGuard()
 	if err != nil || !complete {
 		return complete, err
@@ -221,7 +225,9 @@ func (db *DB) resetWithGate(ctx context.Context, patience time.Duration) (
 	db.mu.Lock()
 	db.resetFrame = db.last.frame
 	db.mu.Unlock()
-	return true, db.writeSettledRecord()
+	err = db.writeSettledRecord()
+	crashpoint.Reach(crashpoint.ResetSettled)
+	return true, err
 }
 
 // makeDurable seals what is committed and leaves nothing of it to the page cache.
@@ -249,12 +255,15 @@ func (db *DB) moveGuard() (complete bool, err error) {
 	if err := db.guard.endRead(); err != nil {
 		return false, db.fail(fmt.Errorf("%w: end of the guard: %w", ErrPoisoned, err))
 	}
+	crashpoint.Reach(crashpoint.ResetOpen)
 	complete, err = db.guard.checkpoint("PASSIVE")
+	crashpoint.Reach(crashpoint.ResetCopied)
 	if beginErr := db.guard.beginRead(); beginErr != nil {
 		return false, db.fail(fmt.Errorf("%w: begin of the guard: %w", ErrPoisoned, beginErr))
 	}
 	db.mu.Lock()
 	db.guardedFrom = db.last.position
 	db.mu.Unlock()
+	crashpoint.Reach(crashpoint.ResetGuarded)
 	return complete, err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
 	"github.com/mylibsql/mylibsql/engine/wal"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // Role is what the database is at this moment. Safe for concurrent use.
@@ -58,11 +59,19 @@ func (db *DB) takeRole(recorded Role, found, empty bool) error {
 // What the replica holds counts as saved. If the store that later logs are saved to turns
 // out to end before it, the next log is a snapshot that continues the store's end.
 //
+// With Options.ReadHead the store is asked first: ErrBehind when it has more than the
+// replica, which should take those logs, ErrFenced when the replica holds another history.
+//
 // It returns ErrDiverged when somebody else wrote to the replica, SQLite's ErrBusy when
 // another program holds the write lock, and ErrClosed or ErrPoisoned. After an error the
 // database is a replica, except that an error of writing the state leaves the role of the
 // next open unknown: call it again.
 func (db *DB) Promote(ctx context.Context) error {
+	if db.replica.Load() {
+		if err := db.compareHead(ctx, db.options.ReadHead); err != nil {
+			return err
+		}
+	}
 	letGo, err := db.holdSealing(ctx)
 	if err != nil {
 		return err
@@ -92,6 +101,7 @@ func (db *DB) Promote(ctx context.Context) error {
 	if err := db.switchRole(RolePrimary, last, state); err != nil {
 		return errors.Join(err, db.guard.endRead())
 	}
+	crashpoint.Reach(crashpoint.RoleSwitched)
 	return nil
 }
 
@@ -205,6 +215,7 @@ const foreignWriterWait = 5 * time.Second
 // sealed and saved. The caller holds sealing and SQLite's write lock, and to become a
 // replica the gate.
 func (db *DB) switchRole(to Role, at point, state sqlite.State) error {
+	crashpoint.Reach(crashpoint.RoleSynced)
 	db.recording.Lock()
 	defer db.recording.Unlock()
 	next := db.nextRecord()
@@ -218,6 +229,7 @@ func (db *DB) switchRole(to Role, at point, state sqlite.State) error {
 	if err := db.writeRecordLocked(next, true); err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.RoleRecorded)
 	s := &db.sealer
 	s.begun, s.tail, s.end, s.salt = !next.Saved.IsZero(), false, next.Saved, at.salt
 	s.cursor = wal.Cursor{Frame: at.frame, Checksum: at.checksum}

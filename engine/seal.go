@@ -14,6 +14,7 @@ import (
 
 	"github.com/mylibsql/mylibsql/engine/translog"
 	"github.com/mylibsql/mylibsql/engine/wal"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // sealer reads commits out of the WAL into logs. It belongs to whoever holds DB.sealing.
@@ -131,6 +132,7 @@ func (db *DB) sealFrames(ctx context.Context, to point) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.SealEncoded)
 	s.pending = append(s.pending, pendingLog{log: log})
 	s.end, s.salt, s.cursor = log.End(), to.salt, frames.end
 	s.sums.resize(frames.commit)

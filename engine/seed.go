@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
@@ -41,6 +42,7 @@ func Seed(path string, role Role, pageSize int, saved translog.Position, history
 	if err == nil {
 		err = disk.SyncFolder(side.folder)
 	}
+	crashpoint.Reach(crashpoint.SeedRecorded)
 	err = errors.Join(err, side.release())
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(side.folder))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // Session is the engine's side of one connection: it holds the write gate for it, sees
@@ -192,6 +193,9 @@ func (s *Session) CarryRows(ack *Ack) { s.carry(ack) }
 // position, and the acks that it carried get it while the gate is held.
 func (s *Session) After(ack *Ack) error {
 	state, position, what, err := s.db.observe(s.handle)
+	if position > s.enteredAt {
+		crashpoint.Reach(crashpoint.CommitSeen)
+	}
 	s.explicit = !state.Autocommit
 	if err != nil {
 		s.explicit = !s.conn.AutoCommit()

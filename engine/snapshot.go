@@ -9,6 +9,7 @@ import (
 
 	"github.com/mylibsql/mylibsql/engine/translog"
 	"github.com/mylibsql/mylibsql/engine/wal"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 // WriteSnapshot writes the whole database, as it is at one committed position, to w as an
@@ -74,6 +75,7 @@ func (db *DB) beginHistory(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.SealWhole)
 	db.sealer = sealer{
 		begun: true, end: log.End(), salt: v.at.salt, sums: all,
 		cursor:  wal.Cursor{Frame: v.at.frame, Checksum: wal.Checksum(v.at.checksum)},

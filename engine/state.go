@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
@@ -178,10 +179,12 @@ func (s *sidecar) writeState(r record, sync bool) error {
 	if err == nil {
 		_, err = s.state.WriteAt(slot, int64(other)*stateSlotBytes)
 	}
+	crashpoint.Reach(crashpoint.StateWritten)
 	if err == nil && sync {
 		if err = disk.SyncFile(s.state); err == nil {
 			s.durableSlot = other
 		}
+		crashpoint.Reach(crashpoint.StateSynced)
 	}
 	if err != nil {
 		return fmt.Errorf("engine: state: %w", err)

@@ -125,7 +125,7 @@ func recordsOf(logs []*translog.Log) []checkpoint.Record {
 	for _, log := range logs {
 		wanted = append(wanted, checkpoint.Record{
 			Follows: log.Follows(), First: log.First(), Last: log.Last(), End: log.End(),
-			Size: log.Size(), Timestamp: log.Timestamp(),
+			Size: log.Size(), Timestamp: log.Timestamp(), NodeID: log.NodeID(),
 		})
 	}
 	return wanted

@@ -315,7 +315,7 @@ func (m *memory) list(ctx context.Context) ([]checkpoint.Record, error) {
 		}
 		records = append(records, checkpoint.Record{
 			Follows: end, First: log.First(), Last: log.Last(), End: log.End(),
-			Size: log.Size(), Timestamp: log.Timestamp(),
+			Size: log.Size(), Timestamp: log.Timestamp(), NodeID: log.NodeID(),
 		})
 		if m.flaw == "invents a time" && log.Timestamp().IsZero() {
 			records[len(records)-1].Timestamp = records[0].Timestamp.AddDate(1969, 0, 0)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
@@ -51,6 +52,7 @@ func (s *Snapshot) Restore(path string, logs ...*Log) (Position, error) {
 	if err == nil {
 		err = publish(file.Name(), path)
 	}
+	crashpoint.Reach(crashpoint.RestoreLinked)
 	removing := os.Remove(file.Name())
 	if err != nil {
 		return Position{}, errors.Join(err, removing)

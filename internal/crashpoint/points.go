@@ -94,3 +94,19 @@ const (
 	PruneRaised  Point = "prune: floor raised"
 	PruneRemoved Point = "prune: record removed"
 )
+
+// All lists the points, in the order in which they are declared.
+func All() []Point {
+	return []Point{
+		CommitSeen, CommitRestart, SealEncoded, SealWhole, OfferSynced, OfferNoted,
+		OfferAnswered, OfferMoved, OfferForgot, OfferRecorded, OutboxWritten,
+		OutboxSynced, OutboxMerged, ResetLocked, ResetDurable, ResetOpen, ResetCopied,
+		ResetGuarded, ResetSettled, StateWritten, StateSynced, OpenConnected,
+		OpenResumed, OpenRecorded, CloseDurable, CloseCopied, CloseSettled, CloseRemoved,
+		ApplyWritten, ApplyIndexed, ApplyIntended, ApplyMarked, ApplyPublished,
+		ApplyCommitted, CopySynced, CopyDone, CopyNoted, TruncateDone, BackFound,
+		BackApplied, AckSynced, AckRecorded, RoleSynced, RoleRecorded, RoleSwitched,
+		SeedRecorded, RestoreLinked, StoreWritten, StoreSynced, StoreLinked,
+		StoreChained, StoreNamed, PruneBased, PruneWritten, PruneRaised, PruneRemoved,
+	}
+}

@@ -1,0 +1,89 @@
+//go:build cgo
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mylibsql/mylibsql/engine/translog"
+)
+
+// Head tells what the chain is like that the logs of a database go to.
+type Head struct {
+	// At is what the chain has at the position asked for, zero when no record ends there.
+	At translog.Position
+	// End is where the chain ends, zero when it is empty or ends before the position asked
+	// for. NodeID is that of the last record.
+	End    translog.Position
+	NodeID uint64
+}
+
+// compareHead asks the chain, if there is one to ask, whether this database may still write
+// to it: at the open of a primary, and before a promotion. What it does not find out a save
+// does: creation of a record is exclusive.
+//
+// It returns ErrBehind when the chain ends after what the database has, ErrFenced when it
+// went on from elsewhere, and an error of asking.
+func (db *DB) compareHead(ctx context.Context, read func(context.Context, translog.FrameNo) (
+	Head, error,
+)) error {
+	if read == nil {
+		return nil
+	}
+	// No Checkpoint meanwhile: its log would be the head before anybody knows that it is ours.
+	if err := db.checkpointing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer db.checkpointing.Release(1)
+	head, err := read(ctx, db.Saved().FrameNo)
+	if err != nil {
+		return fmt.Errorf("engine: read the head of the store: %w", err)
+	}
+	letGo, err := db.holdSealing(ctx)
+	if err != nil {
+		return err
+	}
+	defer letGo()
+	last, _, err := db.observeIndex()
+	if err != nil {
+		return err
+	}
+	saved, have := db.Saved(), last.position
+	if db.jumpedFrom > 0 && have == db.jumpedFrom+historyJump {
+		have = db.jumpedFrom // the jump is no progress
+	}
+	taken := &translog.TakenError{
+		At: saved.FrameNo + 1, First: saved.FrameNo + 1, Last: head.End.FrameNo,
+		End: head.End, NodeID: head.NodeID,
+	}
+	switch {
+	case head.End.FrameNo > have:
+		return &BehindError{Have: have, Want: head.End.FrameNo}
+	case !head.At.IsZero() && head.At.FrameNo == saved.FrameNo && head.At != saved:
+		taken.Last, taken.End = head.At.FrameNo, head.At
+	case head.End.FrameNo <= saved.FrameNo:
+		return nil
+	case (db.wasOffered(head.End) || db.hadContent(ctx, head.End)) && db.mayBeOurs(taken):
+		return nil // an answer that was lost: the next Checkpoint finds it
+	}
+	if db.replica.Load() {
+		return fmt.Errorf("%w: the replica holds %v: %w", ErrFenced, saved, taken)
+	}
+	return db.fail(fmt.Errorf("%w: %w", ErrFenced, taken))
+}
+
+// meetHead is compareHead for the open of a primary.
+func (db *DB) meetHead(ctx context.Context) error {
+	if db.replica.Load() {
+		return nil // it takes what comes next; Promote asks
+	}
+	err := db.compareHead(ctx, db.options.ReadHead)
+	if err == nil || errors.Is(err, ErrBehind) || errors.Is(err, ErrFenced) {
+		return err
+	}
+	db.log.Warn("the head of the store is not known: another primary would be noticed "+
+		"by the next save", "path", db.path, "error", err)
+	return ctx.Err()
+}

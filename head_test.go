@@ -1,0 +1,192 @@
+//go:build cgo
+
+package mylibsql_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mylibsql/mylibsql"
+	"github.com/mylibsql/mylibsql/checkpoint"
+	"github.com/mylibsql/mylibsql/checkpoint/faultstore"
+)
+
+// openWithStore opens a database whose driver looks at the store.
+func openWithStore(t *testing.T, path string, options mylibsql.Options) (
+	*sql.DB, *mylibsql.Connector, error,
+) {
+	t.Helper()
+	connector, err := mylibsql.NewConnector("file:"+path, &options)
+	require.NoError(t, err)
+	db := sql.OpenDB(connector)
+	t.Cleanup(func() {
+		_ = db.Close()
+		requireSound(t, path)
+	})
+	return db, connector, db.Ping()
+}
+
+// savedPair is a closed database with two saved logs, and a copy of it with the first one only.
+func savedPair(t *testing.T) (path, older string, store *checkpoint.Directory) {
+	t.Helper()
+	store = openStore(t)
+	db := openDatabase(t, "")
+	db.exec(t, "CREATE TABLE t(x)")
+	db.saveAll(t, store)
+	require.NoError(t, db.DB.Close())
+	older = filepath.Join(t.TempDir(), "older")
+	require.NoError(t, exec.Command("cp", "-a", filepath.Dir(db.path), older).Run())
+	next := openDatabaseAt(t, db.path, "")
+	next.exec(t, "INSERT INTO t VALUES(1)")
+	next.saveAll(t, store)
+	require.NoError(t, next.DB.Close())
+	return db.path, filepath.Join(older, "app.db"), store
+}
+
+// TestPrimaryBehindItsStoreIsRefused opens an older copy of a database, state and all, as a restored
+// machine image has it: the store has more, and nothing may be written.
+func TestPrimaryBehindItsStoreIsRefused(t *testing.T) {
+	path, older, store := savedPair(t)
+	_, _, err := openWithStore(t, older, mylibsql.Options{Store: store})
+	var behind *mylibsql.BehindError
+	require.ErrorAs(t, err, &behind)
+	require.Greater(t, behind.Want, behind.Have)
+	db, _, err := openWithStore(t, path, mylibsql.Options{Store: store})
+	require.NoError(t, err, "the newest copy is welcome")
+	require.NoError(t, db.Close())
+}
+
+// TestPrimaryThatWasOvertakenIsFencedAtOpen lets the older copy write as much as the store has: at
+// the next open the store tells that another primary went on.
+func TestPrimaryThatWasOvertakenIsFencedAtOpen(t *testing.T) {
+	_, older, store := savedPair(t)
+	db := openDatabaseAt(t, older, "") // nobody looks at the store
+	for range 5 {
+		db.exec(t, "INSERT INTO t VALUES(2)")
+	}
+	require.ErrorIs(t, db.DB.Close(), mylibsql.ErrUnsaved)
+	_, _, err := openWithStore(t, older, mylibsql.Options{Store: store})
+	require.ErrorIs(t, err, mylibsql.ErrFenced)
+}
+
+// TestLostAnswerIsNoStranger opens a database whose last log is in the store without its knowledge:
+// written by itself, it is no reason to refuse.
+func TestLostAnswerIsNoStranger(t *testing.T) {
+	store := openStore(t)
+	db := openDatabase(t, "")
+	db.exec(t, "CREATE TABLE t(x)")
+	db.saveAll(t, store)
+	db.exec(t, "INSERT INTO t VALUES(1)")
+	_, err := db.lib.Checkpoint(context.Background(), loseAnswer(store))
+	require.ErrorIs(t, err, errAnswerLost)
+	db.exec(t, "INSERT INTO t VALUES(2)")
+	require.ErrorIs(t, db.DB.Close(), mylibsql.ErrUnsaved)
+	again, connector, err := openWithStore(t, db.path,
+		mylibsql.Options{Store: store, CloseTimeout: time.Minute})
+	require.NoError(t, err)
+	require.NoError(t, again.Close(), "the final checkpoint saves the rest")
+	require.Zero(t, connector.Stats())
+	copied := filepath.Join(t.TempDir(), "restored.db")
+	_, err = checkpoint.Restore(context.Background(), store, copied)
+	require.NoError(t, err)
+	requireSameFile(t, db.path, copied)
+}
+
+// TestStoreThatIsDown keeps no primary closed, and no replica is promoted meanwhile.
+func TestStoreThatIsDown(t *testing.T) {
+	path, _, store := savedPair(t)
+	down := faultstore.Seeded(store, 1, faultstore.Mix{
+		Records: faultstore.Odds{faultstore.Fail: 1}, Save: faultstore.Odds{faultstore.Hang: 1},
+	})
+	options := mylibsql.Options{Store: down, CloseTimeout: 20 * time.Millisecond}
+	db, connector, err := openWithStore(t, path, options)
+	require.NoError(t, err)
+	require.NoError(t, connector.Demote(t.Context()))
+	require.ErrorIs(t, connector.Promote(t.Context()), faultstore.ErrInjected)
+	require.Equal(t, mylibsql.RoleReplica, connector.Stats().Role)
+	require.NoError(t, db.Close())
+
+	options.Store = store
+	db, connector, err = openWithStore(t, path, options)
+	require.NoError(t, err)
+	require.NoError(t, connector.Promote(t.Context()))
+	require.NoError(t, db.Close())
+	options.Store = down
+	db, _, err = openWithStore(t, path, options)
+	require.NoError(t, err)
+	_, err = db.Exec("INSERT INTO t VALUES(3)")
+	require.NoError(t, err)
+	err = db.Close()
+	require.ErrorIs(t, err, context.DeadlineExceeded, "the final checkpoint is bounded")
+	require.ErrorIs(t, err, mylibsql.ErrUnsaved)
+}
+
+// replicaOf makes a replica of the first log of a store.
+func replicaOf(t *testing.T, store *checkpoint.Directory) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "replica.db")
+	for record, err := range store.Records(t.Context(), 0) {
+		require.NoError(t, err)
+		log, err := store.Open(t.Context(), record)
+		require.NoError(t, err)
+		snapshot, err := mylibsql.OpenSnapshot(
+			filepath.Join(store.Root(), "ltx", "9", log.Name()))
+		require.NoError(t, err)
+		db, err := mylibsql.OpenReplica(t.Context(), "file:"+path, snapshot)
+		require.NoError(t, err)
+		require.NoError(t, errors.Join(snapshot.Close(), log.Close(), db.Close()))
+		break
+	}
+	return path
+}
+
+// TestReplicaBehindTheStoreIsNotPromoted promotes a replica that lacks a log: first it takes it.
+func TestReplicaBehindTheStoreIsNotPromoted(t *testing.T) {
+	_, _, store := savedPair(t)
+	path := replicaOf(t, store)
+	db, connector, err := openWithStore(t, path, mylibsql.Options{Store: store})
+	require.NoError(t, err)
+	require.ErrorIs(t, connector.Promote(t.Context()), mylibsql.ErrBehind)
+	_, err = db.Exec("INSERT INTO t VALUES(4)")
+	require.ErrorIs(t, err, mylibsql.ErrReadOnly)
+	for record, err := range store.Records(t.Context(), connector.Stats().Saved) {
+		require.NoError(t, err)
+		log, err := store.Open(t.Context(), record)
+		require.NoError(t, err)
+		require.NoError(t, connector.Replicate(t.Context(), log))
+		require.NoError(t, log.Close())
+	}
+	require.NoError(t, connector.Promote(t.Context()))
+	_, err = db.Exec("INSERT INTO t VALUES(4)")
+	require.NoError(t, err)
+	_, err = connector.Checkpoint(t.Context(), store.Save)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+}
+
+// TestReplicaOfAnotherHistoryIsNotPromoted gives the store another content at the replica's position.
+func TestReplicaOfAnotherHistoryIsNotPromoted(t *testing.T) {
+	store := openStore(t)
+	first := openDatabase(t, "")
+	first.exec(t, "CREATE TABLE t(x)")
+	first.saveAll(t, store)
+	path := replicaOf(t, store)
+	require.NoError(t, os.RemoveAll(filepath.Join(store.Root(), "ltx")))
+	other := openDatabase(t, "")
+	other.exec(t, "CREATE TABLE u(y)")
+	_, err := other.lib.Checkpoint(t.Context(), store.Save)
+	require.ErrorIs(t, err, os.ErrNotExist, "its folders are gone")
+	other.saveAll(t, store)
+	require.Equal(t, first.lib.Stats().Saved, other.lib.Stats().Saved)
+	_, connector, err := openWithStore(t, path, mylibsql.Options{Store: store})
+	require.NoError(t, err)
+	require.ErrorIs(t, connector.Promote(t.Context()), mylibsql.ErrFenced)
+}
