@@ -51,8 +51,8 @@ func savedPair(t *testing.T) (path, older string, store *checkpoint.Directory) {
 	return db.path, filepath.Join(older, "app.db"), store
 }
 
-// TestPrimaryBehindItsStoreIsRefused opens an older copy of a database, state and all, as a restored
-// machine image has it: the store has more, and nothing may be written.
+// TestPrimaryBehindItsStoreIsRefused opens an older copy of a database, state and all, as a machine
+// that was rolled back has it: the store has more, and nothing may be written.
 func TestPrimaryBehindItsStoreIsRefused(t *testing.T) {
 	path, older, store := savedPair(t)
 	_, _, err := openWithStore(t, older, mylibsql.Options{Store: store})
@@ -172,7 +172,7 @@ func TestReplicaBehindTheStoreIsNotPromoted(t *testing.T) {
 	require.NoError(t, db.Close())
 }
 
-// TestReplicaOfAnotherHistoryIsNotPromoted gives the store another content at the replica's position.
+// TestReplicaOfAnotherHistoryIsNotPromoted gives the store another content at that position.
 func TestReplicaOfAnotherHistoryIsNotPromoted(t *testing.T) {
 	store := openStore(t)
 	first := openDatabase(t, "")
