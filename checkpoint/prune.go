@@ -100,12 +100,13 @@ func (d *Directory) makeBase(ctx context.Context, records []Record) error {
 func (d *Directory) mergeRecords(ctx context.Context, records []Record) (*translog.Log, error) {
 	stack := &logStack{folder: d.folder(temporaryFolder)}
 	defer stack.close()
+	newest := 0 // snapshot: what is before it does not matter
 	for index, record := range records {
 		if record.IsSnapshot() {
-			records = records[index:] // what is before it does not matter
+			newest = index
 		}
 	}
-	for _, record := range records {
+	for _, record := range records[newest:] {
 		log, err := d.Open(ctx, record)
 		if err != nil {
 			return nil, err
@@ -119,7 +120,7 @@ func (d *Directory) mergeRecords(ctx context.Context, records []Record) (*transl
 		return nil, fmt.Errorf("checkpoint: prune: %w", err)
 	}
 	if !merged.IsSnapshot() {
-		wrong := gap(translog.Position{}, records[0].Follows, merged)
+		wrong := gap(translog.Position{}, records[newest].Follows, merged)
 		return nil, errors.Join(fmt.Errorf("checkpoint: prune: %w", wrong), merged.Close())
 	}
 	return merged.WithFollows(translog.Position{}), nil

@@ -284,14 +284,14 @@ func (m *memory) list(ctx context.Context) ([]checkpoint.Record, error) {
 		name := m.nameOf(begin, end)
 		content, err := m.objects.get(name)
 		if errors.Is(err, fs.ErrNotExist) {
+			if m.objects.floor() != begin {
+				return records, checkpoint.ErrPruned
+			}
 			names := m.objects.list()
 			if len(names) > 0 && names[len(names)-1] > name && m.flaw != "overlooks gaps" {
 				// Saved since, or missing: only the second stays so.
 				if _, err := m.objects.get(name); err == nil {
 					continue
-				}
-				if m.objects.floor() != begin {
-					return records, checkpoint.ErrPruned
 				}
 				return records, &translog.GapError{Have: end}
 			}

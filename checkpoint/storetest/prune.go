@@ -75,7 +75,8 @@ func pruningAgainGoesOn(t *testing.T, backend Backend) {
 	for round := range 6 {
 		store := stores[round%len(stores)]
 		saveNext(t, store, h, 2)
-		if round%2 == 1 {
+		for range round % 3 {
+			saveNext(t, store, h, 1)
 			save(t, store, nextSnapshot(t, h, 3))
 		}
 		last := save(t, store, next(t, h, 2))

@@ -1,6 +1,7 @@
 package translog
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"io"
@@ -17,8 +18,8 @@ const (
 // Merge makes one log of several that follow each other: the newest image of each page
 // that the last one still has. Applied to a database it leads to the same bytes as the
 // logs one by one. It carries the positions First of the first log and Last of the last
-// one, the time of the last one, and the Follows of the first one. When a snapshot is
-// among them the result is a snapshot.
+// one, the time and the NodeID of the last one, and the Follows of the first one. When a
+// snapshot is among them the result is a snapshot.
 //
 // The logs must continue each other by the rules of [CheckChain], starting from the first
 // one's Start. All of them are verified while they are read; a merged snapshot whose
@@ -80,12 +81,11 @@ func mergeSpec(logs []*Log) Spec {
 	first, last := logs[0], logs[len(logs)-1]
 	spec := Spec{
 		First: first.First(), Last: last.Last(), PageSize: last.PageSize(), Commit: last.Commit(),
-		Timestamp: last.Timestamp(), PreApply: first.before, NodeID: last.NodeID(),
+		Timestamp: last.Timestamp(), PreApply: first.before,
 	}
+	// The newest that is known: a database that is made of the log goes on from there.
 	for _, log := range logs {
-		if log.NodeID() != spec.NodeID {
-			spec.NodeID = 0 // No single node wrote it.
-		}
+		spec.NodeID = cmp.Or(log.NodeID(), spec.NodeID)
 	}
 	// A checksum is tracked when both ends of the log are known, whatever lies between.
 	spec.unchecked = last.after == 0 || !first.IsSnapshot() && first.before == 0

@@ -204,3 +204,18 @@ func TestLogsWithoutChecksumsAreAccepted(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, h.bytes(), restored(t, Position{FrameNo: 7}, appended))
 }
+
+// Goal: of logs that several primaries of one history wrote, the merged one tells the last.
+// Method: a replica that is made of it must know whose history it continues.
+func TestMergedLogHasTheNewestNode(t *testing.T) {
+	h := newHistory(t, 1, 512)
+	h.start(12)
+	logs := h.wander(2, false)
+	for _, row := range []struct{ first, second, want uint64 }{
+		{7, 7, 7}, {7, 9, 9}, {7, 0, 7}, {0, 9, 9}, {0, 0, 0},
+	} {
+		first, second := logs[0], logs[1]
+		first.nodeID, second.nodeID = row.first, row.second
+		require.Equal(t, row.want, mergeSpec([]*Log{first, second}).NodeID, row)
+	}
+}

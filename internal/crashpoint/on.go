@@ -24,11 +24,13 @@ var (
 )
 
 func init() {
-	name, number, found := strings.Cut(os.Getenv(Env), ",")
-	if !found {
+	text := os.Getenv(Env)
+	comma := strings.LastIndexByte(text, ',')
+	if comma < 0 {
 		return
 	}
-	armed = Point(name)
+	number := text[comma+1:]
+	armed = Point(text[:comma])
 	if _, err := fmt.Sscan(number, &visit); err != nil {
 		panic("crashpoint: " + Env + ": " + err.Error())
 	}

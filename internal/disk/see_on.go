@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 )
 
 // JournalEnv names the folder in which a process of the crash lab keeps what is durable: a
 // copy of each file's content, and for each folder its files, as they were before the last
-// sync. Without it nothing is kept.
+// sync. Without it nothing is kept. A file is known by its inode, which a link in the journal
+// keeps from being used again, a folder by its path; all on one file system.
 const JournalEnv = "MYLIBSQL_CRASHLAB_JOURNAL"
 
 // Fault lets the next syncs fail in a test: it gets the path, and the error that it returns
@@ -23,6 +25,7 @@ var Fault atomic.Pointer[func(path string) error]
 type sight struct {
 	copied string // in the journal, empty when none is kept
 	name   string // that it gets there
+	pinned string // the file that it is a copy of, empty for a folder
 }
 
 func faultOf(path string) error {
@@ -36,8 +39,11 @@ func seeFile(file *os.File) (sight, error) {
 	if err := faultOf(file.Name()); err != nil {
 		return sight{}, err
 	}
-	journal := os.Getenv(JournalEnv)
-	if journal == "" {
+	return copyFile(os.Getenv(JournalEnv), file)
+}
+
+func copyFile(journal string, file *os.File) (sight, error) {
+	if journal == "" || isDatabase(file.Name()) {
 		return sight{}, nil
 	}
 	content, err := os.ReadFile(file.Name())
@@ -52,15 +58,26 @@ func seeFile(file *os.File) (sight, error) {
 		return sight{}, err
 	}
 	_, err = copied.Write(content)
-	name := filepath.Join(journal, escape(file.Name())+fileSuffix)
-	return sight{copied.Name(), name}, errors.Join(err, copied.Close())
+	info, statErr := file.Stat()
+	if err := errors.Join(err, statErr, copied.Close()); err != nil {
+		return sight{}, err
+	}
+	return sight{copied.Name(), contentName(journal, info), file.Name()}, nil
+}
+
+// isDatabase tells files that must not get a second link, by which the journal would know them.
+func isDatabase(name string) bool {
+	return strings.HasSuffix(name, ".db") || strings.HasSuffix(name, ".restore")
 }
 
 func seeFolder(path string) (sight, error) {
 	if err := faultOf(path); err != nil {
 		return sight{}, err
 	}
-	journal := os.Getenv(JournalEnv)
+	return copyFolder(os.Getenv(JournalEnv), path)
+}
+
+func copyFolder(journal, path string) (sight, error) {
 	if journal == "" {
 		return sight{}, nil
 	}
@@ -73,7 +90,7 @@ func seeFolder(path string) (sight, error) {
 		return sight{}, err
 	}
 	for _, name := range names {
-		if !name.Type().IsRegular() {
+		if !name.Type().IsRegular() || isDatabase(name.Name()) {
 			continue
 		}
 		err := os.Link(filepath.Join(path, name.Name()), filepath.Join(copied, name.Name()))
@@ -83,7 +100,7 @@ func seeFolder(path string) (sight, error) {
 	}
 	// A folder cannot be replaced by a rename, a link to it can.
 	link := copied + "-link"
-	return sight{link, filepath.Join(journal, escape(path)+folderSuffix)}, os.Symlink(copied, link)
+	return sight{copied: link, name: folderName(journal, path)}, os.Symlink(copied, link)
 }
 
 // durable replaces what the journal had before. A process that is killed here leaves the
@@ -91,6 +108,15 @@ func seeFolder(path string) (sight, error) {
 func (s sight) durable() error {
 	if s.copied == "" {
 		return nil
+	}
+	if s.pinned != "" {
+		err := os.Link(s.pinned, s.name+pinSuffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // unlinked by now
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
 	return os.Rename(s.copied, s.name)
 }
