@@ -25,6 +25,15 @@ func readHead(store checkpoint.Store) func(context.Context, FrameNo) (engine.Hea
 			}
 			head.End, head.NodeID = record.End, record.NodeID
 		}
+		if !head.End.IsZero() || after == 0 {
+			return head, nil
+		}
+		for record, err := range store.Records(ctx, 0) { // it ends before
+			if err != nil {
+				return engine.Head{}, err
+			}
+			head.End, head.NodeID = record.End, record.NodeID
+		}
 		return head, nil
 	}
 }

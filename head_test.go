@@ -172,6 +172,49 @@ func TestReplicaBehindTheStoreIsNotPromoted(t *testing.T) {
 	require.NoError(t, db.Close())
 }
 
+// TestPromotedReplicaSavesWhatTheStoreLacks promotes a replica that followed live, when the primary
+// and what it had not saved are gone: nobody has to write before the store gets it.
+func TestPromotedReplicaSavesWhatTheStoreLacks(t *testing.T) {
+	for _, empty := range []bool{true, false} {
+		store, primary := openStore(t), openDatabase(t, "")
+		primary.exec(t, "CREATE TABLE t(x)")
+		primary.checkpoint(t)
+		if !empty {
+			saveInto(t, store, primary.saved.logs[0])
+		}
+		path := filepath.Join(t.TempDir(), "replica.db")
+		replica := openReplicaAt(t, path, "_role=replica")
+		replica.take(t, primary.saved.logs[0])
+		primary.exec(t, "INSERT INTO t VALUES(1)")
+		primary.checkpoint(t)
+		replica.take(t, primary.saved.logs[1])
+		require.NoError(t, replica.DB.Close())
+
+		db, connector, err := openWithStore(t, path, mylibsql.Options{Store: store})
+		require.NoError(t, err)
+		require.NoError(t, connector.Promote(t.Context()))
+		stats := connector.Stats()
+		require.Less(t, stats.Saved, stats.Committed)
+		require.Positive(t, stats.UnsavedAge)
+		if !empty {
+			require.ErrorIs(t, connector.Demote(t.Context()), mylibsql.ErrUnsaved)
+		}
+		saved, err := connector.Checkpoint(t.Context(), store.Save)
+		require.NoError(t, err)
+		require.Equal(t, stats.Committed, saved)
+		require.NoError(t, db.Close())
+		copied := filepath.Join(t.TempDir(), "restored.db")
+		_, err = checkpoint.Restore(t.Context(), store, copied)
+		require.NoError(t, err)
+		requireSameFile(t, path, copied)
+	}
+}
+
+func saveInto(t *testing.T, store *checkpoint.Directory, log *mylibsql.Log) {
+	t.Helper()
+	require.NoError(t, store.Save(t.Context(), log))
+}
+
 // TestReplicaOfAnotherHistoryIsNotPromoted gives the store another content at that position.
 func TestReplicaOfAnotherHistoryIsNotPromoted(t *testing.T) {
 	store := openStore(t)

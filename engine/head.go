@@ -14,8 +14,7 @@ import (
 type Head struct {
 	// At is what the chain has at the position asked for, zero when no record ends there.
 	At translog.Position
-	// End is where the chain ends, zero when it is empty or ends before the position asked
-	// for. NodeID is that of the last record.
+	// End is where the chain ends, zero when it is empty. NodeID is that of the last record.
 	End    translog.Position
 	NodeID uint64
 }
@@ -25,31 +24,36 @@ type Head struct {
 // does: creation of a record is exclusive.
 //
 // It returns ErrBehind when the chain ends after what the database has, ErrFenced when it
-// went on from elsewhere, and an error of asking.
-func (db *DB) compareHead(ctx context.Context, read func(context.Context, translog.FrameNo) (
-	Head, error,
-)) error {
-	if read == nil {
-		return nil
+// went on from elsewhere, and an error of asking. Otherwise it returns the head, nil when
+// there is none to ask for.
+func (db *DB) compareHead(ctx context.Context) (*Head, error) {
+	if db.options.ReadHead == nil {
+		return nil, nil
 	}
 	// No Checkpoint meanwhile: its log would be the head before anybody knows that it is ours.
 	if err := db.checkpointing.Acquire(ctx, 1); err != nil {
-		return err
+		return nil, err
 	}
 	defer db.checkpointing.Release(1)
-	head, err := read(ctx, db.Saved().FrameNo)
+	head, err := db.options.ReadHead(ctx, db.Saved().FrameNo)
 	if err != nil {
-		return fmt.Errorf("engine: read the head of the store: %w", err)
+		return nil, fmt.Errorf("engine: read the head of the store: %w", err)
 	}
 	letGo, err := db.holdSealing(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer letGo()
 	last, _, err := db.observeIndex()
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return &head, db.mayContinue(ctx, head, last)
+}
+
+// mayContinue decides whether this database may write behind a head. The caller holds
+// sealing.
+func (db *DB) mayContinue(ctx context.Context, head Head, last point) error {
 	saved, have := db.Saved(), last.position
 	if db.jumpedFrom > 0 && have == db.jumpedFrom+historyJump {
 		have = db.jumpedFrom // the jump is no progress
@@ -79,7 +83,11 @@ func (db *DB) meetHead(ctx context.Context) error {
 	if db.replica.Load() {
 		return nil // it takes what comes next; Promote asks
 	}
-	err := db.compareHead(ctx, db.options.ReadHead)
+	head, err := db.compareHead(ctx)
+	if err == nil && head != nil && db.inherited != 0 && db.inherited == db.Saved().FrameNo &&
+		head.End.FrameNo < db.inherited {
+		db.continueFrom(head.End)
+	}
 	if err == nil || errors.Is(err, ErrBehind) || errors.Is(err, ErrFenced) {
 		return err
 	}

@@ -61,14 +61,17 @@ func (db *DB) takeRole(recorded Role, found, empty bool) error {
 //
 // With Options.ReadHead the store is asked first: ErrBehind when it has more than the
 // replica, which should take those logs, ErrFenced when the replica holds another history.
+// If it has less, what it lacks is unsaved: the next Checkpoint offers a snapshot.
 //
 // It returns ErrDiverged when somebody else wrote to the replica, SQLite's ErrBusy when
 // another program holds the write lock, and ErrClosed or ErrPoisoned. After an error the
 // database is a replica, except that an error of writing the state leaves the role of the
 // next open unknown: call it again.
 func (db *DB) Promote(ctx context.Context) error {
+	var head *Head
 	if db.replica.Load() {
-		if err := db.compareHead(ctx, db.options.ReadHead); err != nil {
+		var err error
+		if head, err = db.compareHead(ctx); err != nil {
 			return err
 		}
 	}
@@ -98,7 +101,7 @@ func (db *DB) Promote(ctx context.Context) error {
 	if err := db.guard.beginRead(); err != nil {
 		return err
 	}
-	if err := db.switchRole(RolePrimary, last, state); err != nil {
+	if err := db.switchRole(RolePrimary, last, state, head); err != nil {
 		return errors.Join(err, db.guard.endRead())
 	}
 	crashpoint.Reach(crashpoint.RoleSwitched)
@@ -192,7 +195,7 @@ func (db *DB) demote(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := db.switchRole(RoleReplica, last, state); err != nil {
+	if err := db.switchRole(RoleReplica, last, state, nil); err != nil {
 		return err
 	}
 	db.endStreams(io.EOF)
@@ -212,17 +215,23 @@ func (db *DB) excludeForeign(ctx context.Context) (release func(), err error) {
 const foreignWriterWait = 5 * time.Second
 
 // switchRole makes the other role durable and then true, at a position at which all is
-// sealed and saved. The caller holds sealing and SQLite's write lock, and to become a
+// sealed and saved. A head of the store that is known to be before it is where the next log,
+// a snapshot, continues. The caller holds sealing and SQLite's write lock, and to become a
 // replica the gate.
-func (db *DB) switchRole(to Role, at point, state sqlite.State) error {
+func (db *DB) switchRole(to Role, at point, state sqlite.State, head *Head) error {
 	crashpoint.Reach(crashpoint.RoleSynced)
 	db.recording.Lock()
 	defer db.recording.Unlock()
 	next := db.nextRecord()
-	next.Role, next.Intent, next.Inherited, next.Acknowledged = to, nil, 0, 0
+	next.Role, next.Intent = to, nil
+	next.Inherited, next.Acknowledged = 0, 0 // all of it is saved
 	if to == RolePrimary {
 		next.Inherited = next.Saved.FrameNo
 		next.HistoryID = nextWriter(next.HistoryID)
+		if head != nil && head.End.FrameNo < next.Saved.FrameNo {
+			next.Saved, next.Snapshot = head.End, true
+			next.Acknowledged = next.Inherited // others rely on it
+		}
 	} else if at.position == 0 {
 		next.HistoryID = 0 // it has no history yet, and takes any
 	}
@@ -231,13 +240,18 @@ func (db *DB) switchRole(to Role, at point, state sqlite.State) error {
 	}
 	crashpoint.Reach(crashpoint.RoleRecorded)
 	s := &db.sealer
-	s.begun, s.tail, s.end, s.salt = !next.Saved.IsZero(), false, next.Saved, at.salt
+	s.begun, s.tail = !next.Saved.IsZero() && !next.Snapshot, false
+	s.end, s.salt = next.Saved, at.salt
 	s.cursor = wal.Cursor{Frame: at.frame, Checksum: at.checksum}
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.last.generation = generation{base: at.position, after: at.frame, salt: at.salt}
 	db.inherited, db.historyID, db.intent = next.Inherited, next.HistoryID, nil
-	db.acknowledged = 0 // all of it is saved, or was another primary's to acknowledge
+	db.saved, db.mustSnapshot = next.Saved, next.Snapshot
+	db.acknowledged = next.Acknowledged
+	if db.saved.FrameNo < at.position {
+		db.unsavedSince = time.Now()
+	}
 	db.guardedFrom, db.resetFrame = at.position, at.frame
 	db.published, db.diverged = state.Change, false
 	db.replica.Store(to == RoleReplica)

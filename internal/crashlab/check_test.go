@@ -50,7 +50,7 @@ func (c *chain) verify(store checkpoint.Store) (head mylibsql.Position, err erro
 
 // check looks at a world whose child is dead. In place it leaves the nodes open and closed once.
 // It returns the rows that are lost, and everything else that is wrong as an error.
-func (w *world) check(inPlace bool) (lost []int64, err error) {
+func (w *world) check(inPlace, cut bool) (lost []int64, err error) {
 	folder := w.folder
 	if !inPlace {
 		if folder, err = w.copyOf(); err != nil {
@@ -76,7 +76,7 @@ func (w *world) check(inPlace bool) (lost []int64, err error) {
 	if lost = append(lost, here...); err != nil {
 		return lost, err
 	}
-	if err := w.checkReplica(folder, store); err != nil {
+	if err := w.checkReplica(folder, store, cut); err != nil {
 		return lost, fmt.Errorf("replica: %w", err)
 	}
 	if err := noLeftovers(folder); err != nil || !inPlace {
@@ -171,15 +171,20 @@ func (w *world) checkPrimary(folder string, store checkpoint.Store) (lost []int6
 		return nil, fmt.Errorf("open the primary: %w", err)
 	}
 	if lib.Stats().Role == mylibsql.RoleReplica { // it was handing its role over
+		w.head = lib.Stats().Committed
 		return nil, db.Close()
 	}
 	for range 3 {
 		_, err = lib.Checkpoint(context.Background(), store.Save)
+		if errors.Is(err, mylibsql.ErrGap) {
+			continue // just promoted, with more than the store has: a snapshot comes next
+		}
 		if err != nil || lib.Stats().Saved == lib.Stats().Committed {
 			break
 		}
 	}
 	position := lib.Stats().Committed
+	w.head = position
 	if err := errors.Join(err, db.Close()); err != nil {
 		return nil, fmt.Errorf("save and close the primary: %w", err)
 	}
@@ -232,7 +237,10 @@ func requireRestoreIs(store checkpoint.Store, path string) error {
 }
 
 // checkReplica lets the replica take what the store has, and compares its file with a restore.
-func (w *world) checkReplica(folder string, store checkpoint.Store) error {
+//
+// A power cut may take from the primary what it had given to the replica, and nobody was told
+// was safe: then the replica is ahead, and has to be made anew.
+func (w *world) checkReplica(folder string, store *checkpoint.Directory, cut bool) error {
 	path := filepath.Join(folder, w.other(), "app.db")
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || w.broken || w.lost != "" {
@@ -249,6 +257,13 @@ func (w *world) checkReplica(folder string, store checkpoint.Store) error {
 		return errors.Join(fmt.Errorf("%w: it has diverged", errFork), db.Close())
 	}
 	at := lib.Stats().Committed
+	if at > w.head {
+		if !cut {
+			return errors.Join(fmt.Errorf("%w: it is ahead", errFork), db.Close())
+		}
+		w.broken = true
+		return db.Close()
+	}
 	for record, err := range store.Records(context.Background(), at) {
 		if err != nil {
 			return errors.Join(err, db.Close())

@@ -41,6 +41,7 @@ type child struct {
 	primary node
 	replica node
 	nextID  int64
+	gapSeen bool
 	pending []pendingAck
 }
 

@@ -10,11 +10,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 )
 
 var (
@@ -102,8 +105,18 @@ func (r *report) inhabit(folder string, random *rand.Rand) error {
 			break
 		}
 		point, visit := r.choose(random)
+		if strings.HasPrefix(string(point), "back:") {
+			if err := w.leaveReplicaBehind(); err != nil {
+				return err
+			}
+			visit = 1
+		}
 		after := time.Duration(10+random.IntN(400)) * time.Millisecond
-		if point != "" {
+		switch point {
+		case "":
+		case crashpoint.OutboxMerged:
+			after += 10 * time.Second
+		default:
 			after += time.Second
 		}
 		d, err := w.run(point, visit, after)
@@ -122,7 +135,7 @@ func (r *report) inhabit(folder string, random *rand.Rand) error {
 				return err
 			}
 		}
-		lost, err := w.check(random.IntN(2) == 0)
+		lost, err := w.check(random.IntN(2) == 0, cut)
 		r.checked(lost, cut, err)
 		if err != nil || len(lost) > 0 {
 			return fmt.Errorf("life %d, died at %q, visit %d, power cut %v: lost rows %v: %w",

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mylibsql/mylibsql"
 	"github.com/mylibsql/mylibsql/internal/crashpoint"
 	"github.com/mylibsql/mylibsql/internal/disk"
 )
@@ -32,6 +33,7 @@ type world struct {
 	broken  bool // the replica was being made anew
 	lost    string
 	chain   chain
+	head    mylibsql.FrameNo // of the primary at the last check
 }
 
 func newWorld(folder string, random *rand.Rand) (*world, error) {
@@ -92,6 +94,16 @@ func (w *world) run(point crashpoint.Point, visit int, after time.Duration) (dea
 		return d, fmt.Errorf("the child failed: %w\n%s", err, complaint.String())
 	}
 	return d, nil
+}
+
+// leaveReplicaBehind lets a child follow, not long, and cuts the power: some of the replica's WAL
+// is lost then, and the next open may have to go back.
+func (w *world) leaveReplicaBehind() error {
+	d, err := w.run(crashpoint.ApplyCommitted, 4+w.random.IntN(12), time.Second)
+	if err != nil || !d.killed {
+		return err
+	}
+	return w.cutPower()
 }
 
 // nextLife decides what the next child is told.
