@@ -59,7 +59,7 @@ func (db *DB) fillOutbox() error {
 // syncOutbox makes the names in the outbox durable, and those that went.
 func (db *DB) syncOutbox() error {
 	if err := disk.SyncFolder(db.sidecar.outbox()); err != nil {
-		return db.fail(fmt.Errorf("%w: fsync of the outbox: %w", ErrPoisoned, err))
+		return db.failedSync(fmt.Errorf("outbox: %w", err))
 	}
 	crashpoint.Reach(crashpoint.OutboxSynced)
 	return nil
@@ -74,7 +74,7 @@ func (db *DB) putInOutbox(p *pendingLog) error {
 	}
 	if err := p.log.WriteFile(path, db.sidecar.mode); err != nil {
 		_ = os.Remove(path)
-		return fmt.Errorf("engine: outbox: %w", err)
+		return db.failedSync(fmt.Errorf("engine: outbox: %w", err))
 	}
 	crashpoint.Reach(crashpoint.OutboxWritten)
 	p.outbox = path

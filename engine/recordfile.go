@@ -93,7 +93,7 @@ func (db *DB) writeRecordLocked(next record, sync bool) error {
 		next.Durable = &durable
 	}
 	if err := db.sidecar.writeState(next, sync); err != nil {
-		return err
+		return db.failedSync(err)
 	}
 	db.record = next
 	if sync && !next.Diverged {

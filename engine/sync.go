@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/mylibsql/mylibsql/internal/disk"
@@ -51,7 +52,7 @@ func (db *DB) syncWAL() error {
 	covered := db.last
 	db.mu.Unlock()
 	if err := disk.SyncFile(db.walFile); err != nil {
-		return db.fail(fmt.Errorf("%w: fsync of the WAL: %w", ErrPoisoned, err))
+		return db.failedSync(fmt.Errorf("WAL: %w", err))
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -60,4 +61,14 @@ func (db *DB) syncWAL() error {
 		db.synced = covered
 	}
 	return nil
+}
+
+// failedSync poisons the engine when an error comes from an fsync: what it should have made
+// durable may be gone, and another fsync would not tell. Other errors, such as a full disk,
+// stay what they are.
+func (db *DB) failedSync(err error) error {
+	if !errors.Is(err, disk.ErrSync) {
+		return err
+	}
+	return db.fail(fmt.Errorf("%w: %w", ErrPoisoned, err))
 }

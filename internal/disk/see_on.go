@@ -4,6 +4,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -30,7 +31,9 @@ type sight struct {
 
 func faultOf(path string) error {
 	if fault := Fault.Load(); fault != nil {
-		return (*fault)(path)
+		if err := (*fault)(path); err != nil {
+			return fmt.Errorf("%w: %w", ErrSync, err)
+		}
 	}
 	return nil
 }

@@ -2,8 +2,12 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"os"
 )
+
+// ErrSync is returned when an fsync failed: nobody knows what is durable.
+var ErrSync = errors.New("fsync failed")
 
 // SyncFile makes the content of a file durable, not its name.
 func SyncFile(file *os.File) error {
@@ -12,7 +16,7 @@ func SyncFile(file *os.File) error {
 		return err
 	}
 	if err := file.Sync(); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrSync, err)
 	}
 	return seen.durable()
 }
@@ -29,7 +33,7 @@ func SyncFolder(path string) error {
 		return err
 	}
 	if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrSync, err)
 	}
 	return seen.durable()
 }
