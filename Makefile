@@ -2,11 +2,13 @@
 
 SHELL    := /bin/bash
 FUZZTIME ?= 20s
+TIME     ?= 5m
+KILLS    ?= 0
 BENCH    ?= .
 COUNT    ?= 1
 FILE     ?=
 
-.PHONY: check test fuzz bench quickstart follow interop compat
+.PHONY: check test fuzz crash bench quickstart follow interop compat
 
 check: ## formatting, vet, staticcheck, tests under the race detector
 	@bash .ci/run format vet staticcheck race
@@ -16,6 +18,9 @@ test: ## the tests, as the README runs them
 
 fuzz: ## every fuzz target for FUZZTIME
 	@FUZZTIME=$(FUZZTIME) bash .ci/run fuzz
+
+crash: ## the crash lab for TIME (or KILLS processes): prints kills, points, rows acked and lost
+	@CRASHTIME=$(TIME) CRASHKILLS=$(KILLS) bash .ci/run crash
 
 bench: ## benchmarks beside plain go-sqlite3; BENCH selects, COUNT repeats
 	go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) -timeout=60m ./...

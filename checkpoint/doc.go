@@ -49,23 +49,28 @@
 //
 // # Crash states
 //
-// A crash of the process or the machine during Save leaves one of these:
+// In quotes stand the points at which the crash lab (internal/crashlab) lets a process die. A
+// crash of the process or the machine during Save leaves one of these:
 //
-//  1. a file in tmp and nothing else: the log is not saved. The file is removed by the next
-//     OpenDirectory, because nobody holds its lock any more.
-//  2. a record that may or may not survive a power cut: Save had not returned. Whoever meets the
-//     record (Save, Records, OpenDirectory) syncs the folder before relying on it.
-//  3. a durable record without all of its other names: the log is saved. The next OpenDirectory, or
-//     the repeated Save, adds the names.
-//  4. a durable record, all names, and a leftover in tmp: as 1 and 3 together.
+//  1. Up to "store: log written" and "store: log synced": a file in tmp and nothing else. The
+//     log is not saved. The file is removed by the next OpenDirectory, because nobody holds
+//     its lock any more.
+//  2. Behind "store: record created": a record that may or may not survive a power cut. Save
+//     had not returned. Whoever meets the record (Save, Records, OpenDirectory) syncs the
+//     folder before relying on it.
+//  3. Behind "store: chain synced": a durable record without all of its other names. The log
+//     is saved. The next OpenDirectory, or the repeated Save, adds the names.
+//  4. Behind "store: names added": a durable record, all names, and a leftover in tmp: as 1
+//     and 3 together.
 //
 // A crash during Prune leaves one of these; a flock on the folder chain keeps others out:
 //
-//  5. a base, durable or not, and the old floor: nothing was pruned. The next Prune or
-//     OpenDirectory removes the base.
-//  6. the floor raised, durable or not: who reads the new one finds the base, which was durable
-//     before it; a power cut that brings back the old one brings back no loss, for records are
-//     removed only behind the sync of the floor.
-//  7. some of the records below the floor removed, the oldest first: the next Prune or
-//     OpenDirectory removes the rest. A power cut may bring some back, which do not count.
+//  5. Behind "prune: base made" and "prune: floor written": a base, durable or not, and the
+//     old floor. Nothing was pruned. The next Prune or OpenDirectory removes the base.
+//  6. Behind "prune: floor raised": the new floor. Who reads it finds the base, which was
+//     durable before it. A power cut that brings back the old floor brings back no loss, for
+//     records are removed only behind the sync of the floor.
+//  7. Behind "prune: record removed": some of the records below the floor are gone, the oldest
+//     first. The next Prune or OpenDirectory removes the rest. A power cut may bring some
+//     back, which do not count.
 package checkpoint

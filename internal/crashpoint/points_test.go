@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -41,6 +42,22 @@ func TestEveryPointIsReachedInOnePlace(t *testing.T) {
 	}))
 	for _, name := range names {
 		require.Equal(t, 1, used[name], name)
+	}
+}
+
+// Goal: the crash states that the documentation argues about are those that the lab tries.
+// Method: every point's name stands in the package comment of engine or of checkpoint.
+func TestEveryPointIsDocumented(t *testing.T) {
+	var text strings.Builder
+	for _, name := range []string{"engine", "checkpoint"} {
+		content, err := os.ReadFile(filepath.Join("..", "..", name, "doc.go"))
+		require.NoError(t, err)
+		for line := range strings.Lines(string(content)) {
+			text.WriteString(strings.TrimSpace(strings.TrimPrefix(line, "//")) + " ")
+		}
+	}
+	for _, point := range All() {
+		require.Contains(t, text.String(), `"`+string(point)+`"`)
 	}
 }
 
