@@ -96,8 +96,8 @@ func failOnce(t *testing.T, suffix string, k int64) bool {
 	return true
 }
 
-// requireRowsAfterFault opens the database again: what was written is there, and what was saved goes
-// on.
+// requireRowsAfterFault opens the database again: what was written is there, and what was saved
+// goes on.
 func requireRowsAfterFault(t *testing.T, path string, saved []*translog.Log, rows int) {
 	disk.Fault.Store(nil)
 	again, err := openAt(path, Options{})
