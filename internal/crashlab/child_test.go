@@ -203,10 +203,10 @@ func (c *child) promoteTheReplica() error {
 			return err
 		}
 	}
+	say("primary-"+c.primary.name, 0) // it has all there is, whether or not it has the role
 	if err := c.primary.lib.Promote(context.Background()); err != nil {
 		return err
 	}
-	say("primary-"+c.primary.name, 0)
 	c.replica = lost
 	// The node that was lost is not opened again: it may hold what nobody else does.
 	return os.RemoveAll(filepath.Dir(lost.path))
