@@ -208,3 +208,23 @@ func TestKeyNames(t *testing.T) {
 		require.False(t, ok, name)
 	}
 }
+
+// Goal: what is no file under a name of ours neither holds up an open nor is touched.
+// Method: a pipe and a full folder in the place of a leftover; a pipe in that of the next record.
+func TestPipesAndFoldersAreNoFiles(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "store")
+	store, h := open(t, root), newHistory(t)
+	h.save(store, 2)
+	temporary := store.folder(temporaryFolder)
+	pipe := filepath.Join(temporary, "0000000000000007-x")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	full := filepath.Join(temporary, "0000000000000008-x")
+	require.NoError(t, os.MkdirAll(filepath.Join(full, "inside"), 0o700))
+	require.Len(t, records(t, open(t, root), 0), 2)
+	require.DirExists(t, full)
+	require.FileExists(t, pipe)
+	record := store.recordPath(h.end.FrameNo + 1)
+	require.NoError(t, syscall.Mkfifo(record, 0o600))
+	require.ErrorIs(t, open(t, root).Save(t.Context(), h.log(1)), translog.ErrFormat)
+	require.NoError(t, os.Remove(record))
+}

@@ -29,6 +29,13 @@ const (
 // base is the name of the snapshot that stands for what was pruned.
 func (f floor) base() string { return basePrefix + keyName(translog.FrameNo(f)-1) }
 
+// isBase is strict: whatever does not come from base is none of ours.
+func isBase(name string) bool {
+	last, found := strings.CutPrefix(name, basePrefix)
+	_, ok := parseKey(last)
+	return found && ok
+}
+
 func (d *Directory) floorPath() string { return filepath.Join(d.folder(chainFolder), floorName) }
 
 // readFloor reads the floor that is in force. One that cannot be read is an error, never

@@ -226,12 +226,12 @@ func (s *shelf) lay(t *testing.T, name string) (laid []string, ok bool) {
 // looksLeft reports whether a file is what a crash can leave, by its name below the root.
 func looksLeft(short string) bool {
 	folder, name := filepath.Split(strings.TrimPrefix(short, "ltx"+string(filepath.Separator)))
-	prefix, _, found := strings.Cut(name, "-")
+	prefix, rest, found := strings.Cut(name, "-")
 	switch filepath.Clean(folder) {
 	case temporaryFolder:
 		return found && isKey(prefix)
 	case chainFolder:
-		return found && prefix == "base" // at present whatever follows, not only a key
+		return found && prefix == "base" && isKey(rest)
 	}
 	return false
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
 	"github.com/mylibsql/mylibsql/internal/crashpoint"
@@ -146,7 +145,7 @@ func (d *Directory) removePruned(ctx context.Context) error {
 	}
 	for _, name := range names {
 		// Of an earlier floor, or of a Prune that did not get to raise it.
-		if strings.HasPrefix(name, basePrefix) && (begin == 0 || name != begin.base()) {
+		if isBase(name) && (begin == 0 || name != begin.base()) {
 			pruned = append(pruned, name)
 		}
 	}

@@ -65,6 +65,10 @@ func (d *Directory) removeLeftovers() error {
 }
 
 func (d *Directory) removeLeftover(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil // not ours, and a pipe would not open
+	}
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil // Gone, or another user's.

@@ -189,16 +189,18 @@ func (db *DB) scanSealed(state sqlite.State, last uint32) (wal.Cursor, error) {
 	if err != nil {
 		return start, err
 	}
-	image := make([]byte, db.pageSize)
+	buffer := make([]byte, db.pageSize)
 	for _, key := range frames.keys {
 		page, frame := translog.PageNo(key>>32), uint32(key)
-		if err := wal.ReadFrameData(db.walFile, frame, db.pageSize, image); err != nil {
+		image, err := db.imageOf(frames, frame, buffer)
+		if err != nil {
 			return start, err
 		}
 		if uint32(page) <= db.sealer.sums.pages() {
 			db.sealer.sums.set(page, translog.PageSum(page, image))
 		}
 	}
+	db.sealer.trim()
 	return frames.end, nil
 }
 

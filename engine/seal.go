@@ -136,10 +136,15 @@ func (db *DB) sealFrames(ctx context.Context, to point) error {
 	s.pending = append(s.pending, pendingLog{log: log})
 	s.end, s.salt, s.cursor = log.End(), to.salt, frames.end
 	s.sums.resize(frames.commit)
+	s.trim()
+	return nil
+}
+
+// trim lets go of the memory of a large seal.
+func (s *sealer) trim() {
 	if cap(s.images) > sealKeepBytes {
 		s.images, s.keys = nil, nil
 	}
-	return nil
 }
 
 // walHeader reads the header of the WAL file, which must carry the given salt.
@@ -254,6 +259,15 @@ func (db *DB) buildOptions() translog.BuildOptions {
 	return translog.BuildOptions{Dir: db.sidecar.folder}
 }
 
+// imageOf is the image of a frame of a stretch: kept, or read into a buffer.
+func (db *DB) imageOf(f stretch, frame uint32, buffer []byte) ([]byte, error) {
+	if f.images == nil {
+		return buffer, wal.ReadFrameData(db.walFile, frame, db.pageSize, buffer)
+	}
+	start := int(frame-f.first) * db.pageSize
+	return f.images[start : start+db.pageSize], nil
+}
+
 // encodePages writes the pages, and returns the checksum of the whole database after them
 // with the sum of each. Pages that the database shrank by leave its checksum.
 func (db *DB) encodePages(ctx context.Context, builder *translog.Builder, f stretch) (
@@ -261,14 +275,11 @@ func (db *DB) encodePages(ctx context.Context, builder *translog.Builder, f stre
 ) {
 	total = db.sealer.end.Checksum
 	fresh = make([]translog.Checksum, 0, len(f.keys))
-	image := make([]byte, db.pageSize)
+	buffer := make([]byte, db.pageSize)
 	for _, key := range f.keys {
 		page, frame := translog.PageNo(key>>32), uint32(key)
-		data := image
-		if f.images != nil {
-			start := int(frame-f.first) * db.pageSize
-			data = f.images[start : start+db.pageSize]
-		} else if err := wal.ReadFrameData(db.walFile, frame, db.pageSize, image); err != nil {
+		data, err := db.imageOf(f, frame, buffer)
+		if err != nil {
 			return 0, nil, err
 		}
 		before, err := db.sumBefore(page)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/superfly/ltx"
 )
@@ -18,7 +19,8 @@ const logBytesMin = ltx.HeaderSize + ltx.PageHeaderSize + 1 + 8 + ltx.TrailerSiz
 // a [*FormatError]. The file must not be written to while the log is open; it may be
 // renamed and removed.
 func OpenLog(path string) (*Log, error) {
-	file, err := os.Open(path)
+	// A pipe in the place of a log opens at once then, and is refused.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("translog: open log: %w", err)
 	}
