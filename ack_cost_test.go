@@ -4,7 +4,6 @@ package mylibsql_test
 
 import (
 	"context"
-	"database/sql"
 	"sync"
 	"testing"
 	"time"
@@ -32,7 +31,7 @@ func (c *announcedContext) Done() <-chan struct{} {
 
 // releaseWaiters makes goroutines wait, each for an ack of its own, saves, and returns how long
 // it took from the end of the save function until every one of them had its answer.
-func releaseWaiters(tb testing.TB, db *sql.DB, lib *mylibsql.Database) time.Duration {
+func releaseWaiters(tb testing.TB, db *database) time.Duration {
 	tb.Helper()
 	tx, err := db.Begin()
 	require.NoError(tb, err)
@@ -44,7 +43,7 @@ func releaseWaiters(tb testing.TB, db *sql.DB, lib *mylibsql.Database) time.Dura
 		require.NoError(tb, err)
 	}
 	require.NoError(tb, tx.Commit())
-	require.Equal(tb, ackWaiters, lib.Stats().PendingAcks)
+	require.Equal(tb, ackWaiters, db.lib.Stats().PendingAcks)
 
 	var queued, released sync.WaitGroup
 	queued.Add(ackWaiters)
@@ -57,10 +56,12 @@ func releaseWaiters(tb testing.TB, db *sql.DB, lib *mylibsql.Database) time.Dura
 	}
 	queued.Wait()
 	var saved time.Time
-	_, err = lib.Checkpoint(context.Background(), func(context.Context, *mylibsql.Log) error {
-		saved = time.Now()
-		return nil
-	})
+	_, err = db.lib.Checkpoint(context.Background(),
+		func(ctx context.Context, log *mylibsql.Log) error {
+			err := db.saved.save(ctx, log)
+			saved = time.Now()
+			return err
+		})
 	require.NoError(tb, err)
 	released.Wait()
 	took := time.Since(saved)
@@ -75,24 +76,20 @@ func releaseWaiters(tb testing.TB, db *sql.DB, lib *mylibsql.Database) time.Dura
 func TestAckReleasesEveryWaiter(t *testing.T) {
 	db := openDatabase(t, "")
 	db.exec(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, x TEXT)")
-	t.Logf("%d waiters released in %v", ackWaiters, releaseWaiters(t, db.DB, db.lib))
+	t.Logf("%d waiters released in %v", ackWaiters, releaseWaiters(t, db))
 	require.Zero(t, db.lib.Stats().PendingAcks)
 }
 
 // BenchmarkAckRelease reports the time from the end of a save function until 10,000 goroutines
 // that waited for it go on.
 func BenchmarkAckRelease(b *testing.B) {
-	db, err := sql.Open("mylibsql", b.TempDir()+"/app.db")
-	require.NoError(b, err)
-	defer func() { require.NoError(b, db.Close()) }()
-	lib, err := mylibsql.From(context.Background(), db)
-	require.NoError(b, err)
-	_, err = db.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, x TEXT)")
+	db := openDatabase(b, "")
+	_, err := db.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, x TEXT)")
 	require.NoError(b, err)
 	var total time.Duration
 	rounds := 0
 	for b.Loop() {
-		total += releaseWaiters(b, db, lib)
+		total += releaseWaiters(b, db)
 		rounds++
 	}
 	b.ReportMetric(float64(total.Microseconds())/1000/float64(rounds), "ms/release")

@@ -1,3 +1,5 @@
+//go:build cgo
+
 package mylibsql_test
 
 import (
@@ -32,10 +34,8 @@ func openPair(b *testing.B) pair {
 	b.Helper()
 	folder := b.TempDir()
 	open := func(driverName string) *sql.DB {
-		db, err := sql.Open(driverName, "file:"+filepath.Join(folder, driverName+".db")+benchParams)
-		require.NoError(b, err)
-		b.Cleanup(func() { require.NoError(b, db.Close()) })
-		_, err = db.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, value INTEGER)")
+		db := openPool(b, driverName, "file:"+filepath.Join(folder, driverName+".db")+benchParams)
+		_, err := db.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, value INTEGER)")
 		require.NoError(b, err)
 		return db
 	}

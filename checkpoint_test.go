@@ -163,17 +163,13 @@ func TestInitAndOpenPrimary(t *testing.T) {
 	logs := a.saved.logs[1:]
 
 	path := filepath.Join(folder, "second.db")
-	_, err = mylibsql.OpenPrimary(ctx, path, snapshot, logs[1:]...)
-	require.ErrorIs(t, err, mylibsql.ErrGap)
+	require.ErrorIs(t, openPrimaryFails(t, path, snapshot, logs[1:]...), mylibsql.ErrGap)
 	requireNothingAt(t, path)
 
-	second, err := mylibsql.OpenPrimary(ctx, path, snapshot, logs...)
-	require.NoError(t, err)
-	require.NoError(t, second.Close())
-	_, err = mylibsql.OpenPrimary(ctx, path, snapshot, logs...)
-	require.ErrorIs(t, err, fs.ErrExist)
+	second := openPrimary(t, path, snapshot, logs...)
+	require.NoError(t, second.DB.Close())
+	require.ErrorIs(t, openPrimaryFails(t, path, snapshot, logs...), fs.ErrExist)
 	b := openDatabaseAt(t, path, "")
-	b.saved.logs = append(b.saved.logs, a.saved.logs...)
 	require.Equal(t, a.lib.Stats().Saved, b.lib.Stats().Saved)
 	b.exec(t, "INSERT INTO t VALUES(3)")
 	b.checkpoint(t)
@@ -198,8 +194,7 @@ func TestDamagedSnapshotIsRefused(t *testing.T) {
 	snapshot, err := mylibsql.OpenSnapshot(file)
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "app.db")
-	_, err = mylibsql.OpenPrimary(context.Background(), path, snapshot)
-	require.ErrorIs(t, err, mylibsql.ErrFormat)
+	require.ErrorIs(t, openPrimaryFails(t, path, snapshot), mylibsql.ErrFormat)
 	require.NoError(t, snapshot.Close())
 	requireNothingAt(t, path)
 }
@@ -242,6 +237,7 @@ func TestNothingIsLeftOpen(t *testing.T) {
 			require.NoError(t, log.Close())
 		}
 		db.saved.logs = nil
+		db.notRestored("its logs are closed, for descriptors are counted")
 	}
 	use()
 	before, goroutines := count(), runtime.NumGoroutine()

@@ -3,6 +3,7 @@
 package mylibsql
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"fmt"
@@ -61,7 +62,11 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 		}
 		return c.sqlite.ExecContext(ctx, query, args)
 	}
-	return c.exec(ctx, c.session.Classify(query), query, func() (driver.Result, error) {
+	class := c.session.Classify(query)
+	if class == engine.Several && engine.MentionsReturning(query) {
+		return c.execEach(ctx, query, args)
+	}
+	return c.exec(ctx, class, query, func() (driver.Result, error) {
 		return c.sqlite.ExecContext(context.Background(), query, args)
 	})
 }
@@ -77,7 +82,11 @@ func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 		}
 		return c.sqlite.QueryContext(ctx, query, args)
 	}
-	return c.query(ctx, c.session.Classify(query), query, func() (driver.Rows, error) {
+	class := c.session.Classify(query)
+	if class == engine.Several && engine.MentionsReturning(query) {
+		return c.queryLast(ctx, query, args)
+	}
+	return c.query(ctx, class, query, func() (driver.Rows, error) {
 		return c.sqlite.QueryContext(ctx, query, args)
 	})
 }
@@ -95,7 +104,10 @@ func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	if err != nil {
 		return nil, c.session.Explain(err)
 	}
-	return &Stmt{conn: c, sqlite: prepared.(*sqlite3.SQLiteStmt), class: class, query: query}, nil
+	return &Stmt{
+		conn: c, sqlite: prepared.(*sqlite3.SQLiteStmt), class: class, query: query,
+		returning: class != engine.Read && engine.MentionsReturning(query),
+	}, nil
 }
 
 // Prepare is PrepareContext without a context.
@@ -202,7 +214,7 @@ func (c *Conn) after(class engine.Class, ack *Ack, err error) error {
 	}
 	settleErr := c.session.After(ack)
 	if err == nil {
-		return settleErr
+		return cmp.Or(settleErr, c.session.LateError())
 	}
 	if c.tx != nil && !c.session.Explicit() {
 		c.tx.ended = true

@@ -93,11 +93,10 @@ type scriptRun struct {
 func newScriptRun(ctx context.Context, t *testing.T, driverName, params string) *scriptRun {
 	t.Helper()
 	r := &scriptRun{folder: t.TempDir()}
-	db, err := sql.Open(driverName, "file:"+filepath.Join(r.folder, "app.db")+
+	db := openPool(t, driverName, "file:"+filepath.Join(r.folder, "app.db")+
 		"?_journal_mode=WAL&_busy_timeout=20&_loc=UTC"+params)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	for i := range r.conns {
+		var err error
 		r.conns[i], err = db.Conn(ctx)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, r.conns[i].Close()) })

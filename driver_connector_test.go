@@ -21,7 +21,7 @@ func TestOpenConnectorTouchesNothing(t *testing.T) {
 	path := filepath.Join(folder, "app.db")
 	connector, err := (&mylibsql.Driver{}).OpenConnector(path)
 	require.NoError(t, err)
-	db := sql.OpenDB(connector)
+	db := openConnector(t, connector, path)
 	require.Empty(t, namesIn(t, folder))
 	require.NoError(t, db.Close())
 	require.Empty(t, namesIn(t, folder))
@@ -43,9 +43,8 @@ func TestOpenConnectorTouchesNothing(t *testing.T) {
 // make their own connectors from that Driver.
 func TestOpenConnectorOnABoundDriver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db")
-	first, err := sql.Open("mylibsql", path)
-	require.NoError(t, err)
-	_, err = first.Exec("CREATE TABLE t(x)")
+	first := openPool(t, "mylibsql", path)
+	_, err := first.Exec("CREATE TABLE t(x)")
 	require.NoError(t, err)
 	bound := first.Driver()
 	require.NoError(t, first.Close())
@@ -53,7 +52,7 @@ func TestOpenConnectorOnABoundDriver(t *testing.T) {
 
 	connector, err := bound.(driver.DriverContext).OpenConnector(path)
 	require.NoError(t, err)
-	again := sql.OpenDB(connector)
+	again := openConnector(t, connector, path)
 	_, err = again.Exec("INSERT INTO t VALUES(1)")
 	require.NoError(t, err)
 	require.NoError(t, again.Close())
@@ -123,10 +122,7 @@ func TestMemoryDatabases(t *testing.T) {
 
 func openMemory(t *testing.T, name string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("mylibsql", name)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	return db
+	return openPool(t, "mylibsql", name)
 }
 
 // requireShared wants two connections of a pool to see the same two rows.

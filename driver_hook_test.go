@@ -34,9 +34,7 @@ func init() {
 // TestRegisteredDriver registers a Driver with a hook under a name of its own, as programs do with
 // go-sqlite3: every connection has the function.
 func TestRegisteredDriver(t *testing.T) {
-	db, err := sql.Open("mylibsql-with-hook", filepath.Join(t.TempDir(), "app.db"))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := openPool(t, "mylibsql-with-hook", filepath.Join(t.TempDir(), "app.db"))
 	before := registeredHooks.Load()
 	var conns []*sql.Conn
 	for range 3 {
@@ -58,8 +56,7 @@ func TestRegisteredDriver(t *testing.T) {
 
 // TestExtensionThatDoesNotLoad fails the connection, and nothing else.
 func TestExtensionThatDoesNotLoad(t *testing.T) {
-	db, err := sql.Open("mylibsql-with-extension", filepath.Join(t.TempDir(), "app.db"))
-	require.NoError(t, err)
+	db := openPool(t, "mylibsql-with-extension", filepath.Join(t.TempDir(), "app.db"))
 	require.Error(t, db.Ping())
 	require.NoError(t, db.Close())
 }
@@ -85,7 +82,7 @@ func TestFailingHook(t *testing.T) {
 			},
 		})
 		require.NoError(t, err)
-		pool := sql.OpenDB(connector)
+		pool := openConnector(t, connector, path)
 		defer func() { require.NoError(t, pool.Close()) }()
 		return pool.Ping()
 	}
@@ -123,20 +120,18 @@ func TestHookThatWrites(t *testing.T) {
 		},
 	})
 	require.NoError(t, err)
-	db := sql.OpenDB(connector)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := adopt(t, openConnector(t, connector, path), path)
 	for range 3 {
 		conn, err := db.Conn(t.Context())
 		require.NoError(t, err)
 		defer func() { require.NoError(t, conn.Close()) }()
 	}
 	require.NoError(t, db.QueryRow("SELECT count(*) FROM t").Scan(new(int)))
-	var keep saved
-	position, err := connector.Checkpoint(t.Context(), keep.save)
+	position, err := connector.Checkpoint(t.Context(), db.saved.save)
 	require.NoError(t, err)
 	require.Equal(t, connector.Stats().Committed, position)
 	copied := filepath.Join(t.TempDir(), "copy.db")
-	keep.restore(t, copied)
+	db.saved.restore(t, copied)
 	restored, err := sql.Open("sqlite3", copied)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, restored.Close()) }()

@@ -131,11 +131,8 @@ func TestFolderThatCannotBeUsed(t *testing.T) {
 	fails := func(name string) (err error) {
 		t.Helper()
 		requireNoDescriptorLeft(t, func() {
-			db, openErr := sql.Open("mylibsql", name)
-			require.NoError(t, openErr)
-			err = db.Ping()
+			err = tryOpen(t, name)
 			require.Error(t, err, name)
-			require.NoError(t, db.Close())
 		})
 		return err
 	}
@@ -167,10 +164,7 @@ func TestReadOnlyFolderWithDatabase(t *testing.T) {
 	require.NoError(t, plain.Close())
 	require.NoError(t, os.Chmod(folder, 0o500))
 	defer func() { require.NoError(t, os.Chmod(folder, 0o700)) }()
-	db, err := sql.Open("mylibsql", path)
-	require.NoError(t, err)
-	require.ErrorIs(t, db.Ping(), fs.ErrPermission)
-	require.NoError(t, db.Close())
+	require.ErrorIs(t, tryOpen(t, path), fs.ErrPermission)
 	require.Equal(t, []string{"app.db"}, namesIn(t, folder))
 }
 
@@ -185,14 +179,11 @@ func TestPlainReader(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, plain.Close())
 
-	reader, err := sql.Open("mylibsql", "file:"+path+"?mode=ro")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, reader.Close()) }()
+	reader := openPool(t, "mylibsql", "file:"+path+"?mode=ro")
 	requireReader(t, reader, 1)
 	require.Equal(t, []string{"app.db"}, namesIn(t, folder))
 
 	db := openDatabaseAt(t, path, "")
-	defer func() { require.NoError(t, db.DB.Close()) }()
 	db.exec(t, "INSERT INTO t VALUES(2)")
 	requireReader(t, reader, 2)
 	require.NoError(t, reader.Close())

@@ -197,8 +197,7 @@ func TestAuthorizerOfTheHook(t *testing.T) {
 		},
 	})
 	require.NoError(t, err)
-	db := sql.OpenDB(connector)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := openConnector(t, connector, path)
 	_, err = db.Exec("PRAGMA journal_mode = DELETE")
 	requireRefused(t, err, "after the hook")
 }

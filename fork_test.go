@@ -83,7 +83,9 @@ func TestTwoHistoriesWithOneChecksum(t *testing.T) {
 	_, err = r.lib.Checkpoint(t.Context(), store.Save)
 	require.ErrorIs(t, err, mylibsql.ErrFenced)
 	require.ErrorIs(t, other.Err(), mylibsql.ErrFenced)
-	_ = r.DB.Close()
+	const fenced = "a fenced database keeps what nobody may save"
+	r.leavesWAL(fenced)
+	r.notRestored(fenced)
 }
 
 // TestDivergedReplicaVouchesForNothing writes to a replica past the engine: it makes no snapshot
@@ -112,11 +114,11 @@ func TestDivergedReplicaVouchesForNothing(t *testing.T) {
 	require.ErrorIs(t, err, mylibsql.ErrDiverged)
 
 	r.take(t, db.saved.logs[0]) // a snapshot from before
+	r.continues(db)
 	require.NoError(t, r.lib.Promote(ctx))
 	ack := inserted(t, r.DB, "INSERT INTO t(x) VALUES(2)")
 	require.ErrorIs(t, ack.Err(), mylibsql.ErrPending)
-	_, err = r.lib.Checkpoint(ctx, discard)
-	require.NoError(t, err)
+	r.checkpoint(t)
 }
 
 type discardBytes struct{}
@@ -126,8 +128,9 @@ func (discardBytes) Write(p []byte) (int, error) { return len(p), nil }
 // TestGapOfAnotherStore promotes, and lets the first save answer with gaps that cannot be those of
 // a store that ends before: nothing moves, and no ack resolves.
 func TestGapOfAnotherStore(t *testing.T) {
-	_, r := openFollowed(t)
+	db, r := openFollowed(t)
 	require.NoError(t, r.lib.Promote(t.Context()))
+	r.continues(db)
 	saved := r.lib.Stats().Saved
 	ack := inserted(t, r.DB, "INSERT INTO t(x) VALUES(1)")
 	for _, gap := range []mylibsql.GapError{
@@ -140,8 +143,7 @@ func TestGapOfAnotherStore(t *testing.T) {
 		require.Equal(t, saved, r.lib.Stats().Saved)
 		require.ErrorIs(t, ack.Err(), mylibsql.ErrPending)
 	}
-	_, err := r.lib.Checkpoint(t.Context(), discard)
-	require.NoError(t, err)
+	r.checkpoint(t)
 }
 
 // TestHookCannotWriteToAReplica opens a replica's connections with a hook that writes.
@@ -154,7 +156,7 @@ func TestHookCannotWriteToAReplica(t *testing.T) {
 			return nil
 		}})
 	require.NoError(t, err)
-	db := sql.OpenDB(connector)
+	db := openConnector(t, connector, r.path)
 	require.NoError(t, db.Ping())
 	require.Equal(t, sqlite3.ErrReadonly, sqliteCode(refused))
 	require.False(t, r.lib.Stats().Diverged)

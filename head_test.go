@@ -17,21 +17,25 @@ import (
 	"github.com/mylibsql/mylibsql"
 	"github.com/mylibsql/mylibsql/checkpoint"
 	"github.com/mylibsql/mylibsql/checkpoint/faultstore"
+	"github.com/mylibsql/mylibsql/internal/pooltest"
 )
 
 // openWithStore opens a database whose driver looks at the store.
 func openWithStore(t *testing.T, path string, options mylibsql.Options) (
-	*sql.DB, *mylibsql.Connector, error,
+	*database, *mylibsql.Connector, error,
 ) {
 	t.Helper()
 	connector, err := mylibsql.NewConnector("file:"+path, &options)
 	require.NoError(t, err)
-	db := sql.OpenDB(connector)
-	t.Cleanup(func() {
-		_ = db.Close()
-		requireSound(t, path)
-	})
-	return db, connector, db.Ping()
+	db := &database{DB: sql.OpenDB(connector), lib: connector.Database, path: path}
+	db.life = pooltest.Watch(t, path, db.DB, nil)
+	err = db.Ping()
+	if err != nil {
+		const refused = "it is refused, for its store has something else"
+		db.leavesWAL(refused)
+		db.notRestored(refused)
+	}
+	return db, connector, err
 }
 
 // savedPair is a closed database with two saved logs, and a copy of it with the first one only.
@@ -140,8 +144,7 @@ func replicaOf(t *testing.T, store *checkpoint.Directory) (path string) {
 		snapshot, err := mylibsql.OpenSnapshot(
 			filepath.Join(store.Root(), "ltx", "9", log.Name()))
 		require.NoError(t, err)
-		db, err := mylibsql.OpenReplica(t.Context(), "file:"+path, snapshot)
-		require.NoError(t, err)
+		db := openReplicaOf(t, path, snapshot)
 		require.NoError(t, errors.Join(snapshot.Close(), log.Close(), db.Close()))
 		break
 	}
@@ -150,7 +153,8 @@ func replicaOf(t *testing.T, store *checkpoint.Directory) (path string) {
 
 // TestReplicaBehindTheStoreIsNotPromoted promotes a replica that lacks a log: first it takes it.
 func TestReplicaBehindTheStoreIsNotPromoted(t *testing.T) {
-	_, _, store := savedPair(t)
+	primary, _, store := savedPair(t)
+	pooltest.Watch(t, primary, nil, nil).Unrestored = "the replica goes on in its store"
 	path := replicaOf(t, store)
 	db, connector, err := openWithStore(t, path, mylibsql.Options{Store: store})
 	require.NoError(t, err)
@@ -167,7 +171,7 @@ func TestReplicaBehindTheStoreIsNotPromoted(t *testing.T) {
 	require.NoError(t, connector.Promote(t.Context()))
 	_, err = db.Exec("INSERT INTO t VALUES(4)")
 	require.NoError(t, err)
-	_, err = connector.Checkpoint(t.Context(), store.Save)
+	_, err = connector.Checkpoint(t.Context(), db.saveTo(store))
 	require.NoError(t, err)
 	require.NoError(t, db.Close())
 }
@@ -199,7 +203,7 @@ func TestPromotedReplicaSavesWhatTheStoreLacks(t *testing.T) {
 		if !empty {
 			require.ErrorIs(t, connector.Demote(t.Context()), mylibsql.ErrUnsaved)
 		}
-		saved, err := connector.Checkpoint(t.Context(), store.Save)
+		saved, err := connector.Checkpoint(t.Context(), db.saveTo(store))
 		require.NoError(t, err)
 		require.Equal(t, stats.Committed, saved)
 		require.NoError(t, db.Close())
@@ -219,6 +223,7 @@ func saveInto(t *testing.T, store *checkpoint.Directory, log *mylibsql.Log) {
 func TestReplicaOfAnotherHistoryIsNotPromoted(t *testing.T) {
 	store := openStore(t)
 	first := openDatabase(t, "")
+	first.notRestored("the test removes what its store has")
 	first.exec(t, "CREATE TABLE t(x)")
 	first.saveAll(t, store)
 	path := replicaOf(t, store)

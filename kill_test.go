@@ -110,7 +110,7 @@ func TestKilledWhileWriting(t *testing.T) {
 	db := openDatabaseAt(t, filepath.Join(folder, "app.db"), "")
 	store, err := checkpoint.OpenDirectory(filepath.Join(folder, "store"))
 	require.NoError(t, err)
-	_, err = db.lib.Checkpoint(context.Background(), store.Save)
+	_, err = db.lib.Checkpoint(context.Background(), db.saveTo(store))
 	require.NoError(t, err)
 	require.NoError(t, db.DB.Close())
 	restored := filepath.Join(t.TempDir(), "last.db")

@@ -114,9 +114,7 @@ func TestReadOfAPositionThatNeverComes(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-waited, mylibsql.ErrStale)
 	require.NoError(t, c.Close())
-	plain, err := sql.Open("mylibsql", "file:"+r.path+"?mode=ro")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, plain.Close()) }()
+	plain := openPool(t, "mylibsql", "file:"+r.path+"?mode=ro")
 	err = plain.QueryRowContext(mylibsql.WithMinFrame(t.Context(), 1), "SELECT 1").Scan(new(int))
 	require.ErrorIs(t, err, mylibsql.ErrNoEngine)
 }

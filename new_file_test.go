@@ -3,7 +3,6 @@
 package mylibsql_test
 
 import (
-	"context"
 	"database/sql"
 	"os"
 	"path/filepath"
@@ -55,15 +54,7 @@ func TestOpenPrimaryOfARollbackJournalDatabase(t *testing.T) {
 	require.Equal(t, []byte{1, 1}, header[18:20], "not a rollback-journal database")
 	snapshot := snapshotOfFile(t, source, 5)
 
-	ctx := context.Background()
-	path := filepath.Join(folder, "app.db")
-	pool, err := mylibsql.OpenPrimary(ctx, path, snapshot)
-	require.NoError(t, err)
-	lib, err := mylibsql.From(ctx, pool)
-	require.NoError(t, err)
-	db := &database{DB: pool, lib: lib, path: path}
-	t.Cleanup(func() { db.verify(t) })
-	db.saved.logs = []*mylibsql.Log{snapshot.Log}
+	db := openPrimary(t, filepath.Join(folder, "app.db"), snapshot)
 	for range 3 {
 		db.exec(t, "INSERT INTO t VALUES(2)")
 		require.Greater(t, db.checkpoint(t), mylibsql.FrameNo(5))

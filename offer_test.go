@@ -39,6 +39,7 @@ func TestPowerCutBehindALostAnswer(t *testing.T) {
 		first := row.first
 		store, crashed := openStore(t), filepath.Join(t.TempDir(), "crashed")
 		db := openDatabase(t, "")
+		db.notRestored("the copy of it goes on in the store")
 		db.exec(t, "CREATE TABLE t(x)")
 		if !first {
 			db.saveAll(t, store)
@@ -148,6 +149,9 @@ func TestOutageAtFirstBoot(t *testing.T) {
 func TestAnotherPrimaryInThePlace(t *testing.T) {
 	store := openStore(t)
 	db := openDatabase(t, "")
+	const fenced = "the store has another primary's log in the place of its own"
+	db.leavesWAL(fenced)
+	db.notRestored(fenced)
 	db.exec(t, "CREATE TABLE t(x)")
 	db.saveAll(t, store)
 	base, err := os.MkdirTemp(t.TempDir(), "other")
@@ -188,14 +192,10 @@ func restoredPrimary(t *testing.T, store *checkpoint.Directory, path string) *da
 		snapshot, err = asSnapshot(log)
 		require.NoError(t, err)
 	}
-	db, err := mylibsql.OpenPrimary(ctx, path, snapshot)
-	require.NoError(t, err)
-	require.NoError(t, snapshot.Close())
-	lib, err := mylibsql.From(ctx, db)
-	require.NoError(t, err)
-	d := &database{DB: db, lib: lib, path: path}
-	t.Cleanup(func() { d.verify(t) })
-	return d
+	t.Cleanup(func() { require.NoError(t, snapshot.Close()) })
+	db := openPrimary(t, path, snapshot)
+	db.saved.logs = nil // all of it goes to the store
+	return db
 }
 
 // TestFirstSaveHangs hangs the save of the first snapshot while many times the database is written,

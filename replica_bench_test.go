@@ -19,6 +19,7 @@ import (
 
 	"github.com/mylibsql/mylibsql"
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/pooltest"
 )
 
 // resetFrames is the length that a WAL grows to in these benchmarks before it is moved into the
@@ -76,6 +77,10 @@ func (t *triplet) open(b *testing.B, driverName, name, params string) *sql.DB {
 	b.Helper()
 	db, err := sql.Open(driverName, "file:"+t.path(name)+benchParams+params)
 	require.NoError(b, err)
+	if driverName != "sqlite3" {
+		life := pooltest.Watch(b, t.path(name), db, nil)
+		life.Unrestored = "what is saved is for the replica, and gone then"
+	}
 	return db
 }
 

@@ -5,7 +5,6 @@ package mylibsql_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -25,24 +24,12 @@ func openReplica(t *testing.T, params string) *replica {
 	return openReplicaAt(t, filepath.Join(t.TempDir(), "replica.db"), "_role=replica&"+params)
 }
 
-// replica is a replica that a test has open.
-type replica struct {
-	*sql.DB
-	lib  *mylibsql.Database
-	path string
-}
+// replica is a replica that a test has open. Promoted it is any other database.
+type replica = database
 
 func openReplicaAt(t *testing.T, path, params string) *replica {
 	t.Helper()
-	db, err := sql.Open("mylibsql", "file:"+path+"?"+params)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		require.NoError(t, db.Close())
-		requireSound(t, path)
-	})
-	lib, err := mylibsql.From(context.Background(), db)
-	require.NoError(t, err)
-	return &replica{DB: db, lib: lib, path: path}
+	return openDatabaseAt(t, path, params)
 }
 
 // take applies the logs that a primary has saved since.

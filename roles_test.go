@@ -5,6 +5,7 @@ package mylibsql_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -125,13 +126,7 @@ func TestReplicaServesEveryRead(t *testing.T) {
 // nothing, and that agree; and an existing database as a replica.
 func TestRoleLivesInTheDatabase(t *testing.T) {
 	db, r := openFollowed(t)
-	open := func(path, params string) error {
-		other, err := sql.Open("mylibsql", "file:"+path+"?"+params)
-		require.NoError(t, err)
-		err = other.Ping()
-		require.NoError(t, other.Close())
-		return err
-	}
+	open := func(path, params string) error { return tryOpen(t, "file:"+path+"?"+params) }
 	require.ErrorIs(t, open(r.path, "_role=primary"), mylibsql.ErrRole)
 	require.NoError(t, open(r.path, "_role=replica"))
 	require.NoError(t, open(r.path, ""))
@@ -143,6 +138,7 @@ func TestRoleLivesInTheDatabase(t *testing.T) {
 	require.Equal(t, db.lib.Stats().Saved, again.lib.Stats().Committed)
 	require.NoError(t, again.lib.Promote(t.Context()))
 	require.NoError(t, again.lib.Promote(t.Context()), "twice is once")
+	again.continues(db)
 	require.NoError(t, open(r.path, "_role=primary"), "the DSN may follow")
 
 	plain := filepath.Join(t.TempDir(), "plain.db")
@@ -184,6 +180,7 @@ func TestPromotedDatabaseGoesOn(t *testing.T) {
 		require.NoError(t, db.lib.Replicate(t.Context(), log))
 	}
 	db.saved.logs = append(logs, db.saved.logs...)
+	r.continues(db)
 	require.Equal(t, r.lib.Stats().Committed, db.lib.Stats().Committed)
 	require.NoError(t, r.DB.Close())
 	require.NoError(t, db.DB.Close())
@@ -211,7 +208,7 @@ func TestDemoteUnderLoad(t *testing.T) {
 		func(ctx context.Context, log *mylibsql.Log) error {
 			saves++
 			require.ErrorIs(t, db.lib.Demote(ctx), mylibsql.ErrNested)
-			return r.lib.Replicate(ctx, log)
+			return errors.Join(r.lib.Replicate(ctx, log), db.saved.save(ctx, log))
 		}))
 	for range 8 {
 		require.ErrorIs(t, <-results, mylibsql.ErrReadOnly)
@@ -221,9 +218,8 @@ func TestDemoteUnderLoad(t *testing.T) {
 	require.NoError(t, r.lib.Promote(ctx))
 	_, err := r.Exec("INSERT INTO t(x) VALUES(2)")
 	require.NoError(t, err)
-	_, err = r.lib.Checkpoint(ctx, discard)
-	require.NoError(t, err)
-	db.saved.logs = nil
+	r.continues(db)
+	r.checkpoint(t)
 }
 
 // TestDemoteWaitsForTheTransaction demotes while a transaction is open: it waits for it, until its

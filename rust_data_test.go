@@ -3,7 +3,6 @@
 package mylibsql_test
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -107,30 +106,18 @@ func rowsOf(t *testing.T, db *sql.DB, query string) (all []string) {
 // the crate's SQL leaves in plain SQLite. Then the primary goes on from the crate's position, and
 // both replicas follow, to the same file.
 func TestCrateFilesOpenAsPrimaryAndReplica(t *testing.T) {
-	ctx, folder := context.Background(), t.TempDir()
+	folder := t.TempDir()
 	snapshot, log := crateHistory(t)
 	before, after := rowsOfScripts(t, "0.sql"), rowsOfScripts(t, "0.sql", "1.sql")
 	require.NotEqual(t, before, after)
 
-	path := filepath.Join(folder, "primary.db")
-	db, err := mylibsql.OpenPrimary(ctx, path, snapshot, log)
-	require.NoError(t, err)
-	lib, err := mylibsql.From(ctx, db)
-	require.NoError(t, err)
-	primary := &database{DB: db, lib: lib, path: path}
-	primary.saved.logs = append(primary.saved.logs, snapshot.Log, log)
-	t.Cleanup(func() { primary.verify(t) })
+	primary := openPrimary(t, filepath.Join(folder, "primary.db"), snapshot, log)
 	require.Equal(t, after, rowsOfAllTables(t, primary.DB))
 
 	replicas := make([]*replica, 2)
 	for i, logs := range [][]*mylibsql.Log{{log}, nil} {
 		path := filepath.Join(folder, fmt.Sprint("replica", i, ".db"))
-		db, err := mylibsql.OpenReplica(ctx, path, snapshot, logs...)
-		require.NoError(t, err)
-		lib, err := mylibsql.From(ctx, db)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, db.Close()) })
-		replicas[i] = &replica{DB: db, lib: lib, path: path}
+		replicas[i] = openReplicaOf(t, path, snapshot, logs...)
 	}
 	require.Equal(t, after, rowsOfAllTables(t, replicas[0].DB))
 	require.Equal(t, before, rowsOfAllTables(t, replicas[1].DB))

@@ -29,10 +29,11 @@ func openRows(t *testing.T, params string) (*database, *replica, *checkpoint.Dir
 	store := openStore(t)
 	primary, r := openDatabase(t, params), openReplica(t, params)
 	primary.exec(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, x)")
+	save := primary.saveTo(store)
 	_, err := primary.lib.Checkpoint(t.Context(),
 		func(ctx context.Context, log *mylibsql.Log) error {
 			r.take(t, log)
-			return store.Save(ctx, log)
+			return save(ctx, log)
 		})
 	require.NoError(t, err)
 	return primary, r, store
@@ -263,6 +264,8 @@ func TestPromotionUnderLoadKeepsAckedRows(t *testing.T) {
 	t.Logf("-random.seed=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 3))
 	old, r, _ := openRows(t, "_wal_limit_frames=300")
+	old.notRestored("it follows another history in the end")
+	r.notRestored("what it followed live is in no store")
 	p := startLoad(t, old, r)
 	p.awaitAcked(t, 20+random.IntN(400))
 	p.stopFeed()
@@ -381,6 +384,7 @@ func promotedReplica(t *testing.T) (*database, *checkpoint.Directory) {
 	t.Helper()
 	ctx := context.Background()
 	primary, r, store := openRows(t, "")
+	primary.notRestored("the promoted replica goes on in its store")
 	position, err := r.lib.Position(ctx)
 	require.NoError(t, err)
 	frames, err := primary.lib.Frames(ctx, position)
@@ -393,8 +397,8 @@ func promotedReplica(t *testing.T) (*database, *checkpoint.Directory) {
 	require.ErrorIs(t, primary.DB.Close(), mylibsql.ErrUnsaved)
 	require.ErrorIs(t, <-followed, io.EOF)
 	require.NoError(t, r.lib.Promote(ctx))
-	require.Equal(t, 5, (&database{DB: r.DB}).count(t, "t"))
-	return &database{DB: r.DB, lib: r.lib, path: r.path}, store
+	require.Equal(t, 5, r.count(t, "t"))
+	return r, store
 }
 
 // reopening ends a life of a database that has unsaved commits, and begins the next.
@@ -420,6 +424,7 @@ func killed(t *testing.T, db *database, everSaved bool) *database {
 	require.NoError(t, exec.Command("cp", "-r", filepath.Dir(db.path), folder).Run())
 	path := filepath.Join(folder, filepath.Base(db.path))
 	require.NoError(t, os.Remove(path+"-shm"))
+	db.notRestored("a copy of it goes on")
 	reopened(t, db, everSaved)
 	return openDatabaseAt(t, path, "")
 }

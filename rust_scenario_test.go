@@ -46,6 +46,9 @@ func newTailScenario(t *testing.T, params string) *tailScenario {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.snapshot.Close()) })
 	s.db = openDatabaseAt(t, path, params)
+	s.db.life.Logs = func() []*mylibsql.Log {
+		return append([]*mylibsql.Log{s.snapshot.Log}, s.logs.all()...)
+	}
 	s.streamed = s.snapshot.End()
 	s.frames, err = s.db.lib.Frames(ctx, s.streamed)
 	require.NoError(t, err)
@@ -136,27 +139,11 @@ func (s *tailScenario) whole(t *testing.T, acknowledged mylibsql.Position) []*my
 // reopen makes a primary and a replica of snapshot, logs and frame log, each at a path of its own.
 func (s *tailScenario) reopen(t *testing.T, acknowledged mylibsql.Position) (*database, *replica) {
 	t.Helper()
-	ctx, folder := context.Background(), t.TempDir()
-	logs := s.whole(t, acknowledged)
-
-	path := filepath.Join(folder, "primary.db")
-	db, err := mylibsql.OpenPrimary(ctx, path, s.snapshot, logs...)
-	require.NoError(t, err)
-	lib, err := mylibsql.From(ctx, db)
-	require.NoError(t, err)
-	primary := &database{DB: db, lib: lib, path: path}
-	primary.saved.logs = append([]*mylibsql.Log{s.snapshot.Log}, logs...)
-	t.Cleanup(func() { primary.verify(t) })
-
-	path = filepath.Join(folder, "replica.db")
-	db, err = mylibsql.OpenReplica(ctx, path, s.snapshot, logs...)
-	require.NoError(t, err)
-	lib, err = mylibsql.From(ctx, db)
-	require.NoError(t, err)
-	r := &replica{DB: db, lib: lib, path: path}
-	t.Cleanup(func() { require.NoError(t, r.DB.Close()); requireSound(t, r.path) })
+	folder, logs := t.TempDir(), s.whole(t, acknowledged)
+	primary := openPrimary(t, filepath.Join(folder, "primary.db"), s.snapshot, logs...)
+	r := openReplicaOf(t, filepath.Join(folder, "replica.db"), s.snapshot, logs...)
 	for _, lib := range []*mylibsql.Database{primary.lib, r.lib} {
-		position, err := lib.Position(ctx)
+		position, err := lib.Position(context.Background())
 		require.NoError(t, err)
 		require.Equal(t, acknowledged, position)
 	}

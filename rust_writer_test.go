@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mylibsql/mylibsql"
+	"github.com/mylibsql/mylibsql/checkpoint"
 )
 
 var writerTime = flag.Duration("writer.time", 0,
@@ -58,6 +59,7 @@ func TestReplicaCountsTheRowsOfEveryLog(t *testing.T) {
 type writerRun struct {
 	t       *testing.T
 	db      *database
+	store   *checkpoint.Directory
 	replica *replica
 	seed    uint64
 	stop    chan struct{}
@@ -76,7 +78,7 @@ func newWriterRun(t *testing.T, seed uint64) *writerRun {
 	// rolled back.
 	r := &writerRun{
 		t: t, db: openDatabase(t, "_wal_limit_frames=500&_cache_size=20"),
-		replica: openReplica(t, "_wal_limit_frames=500"), seed: seed,
+		store: openStore(t), replica: openReplica(t, "_wal_limit_frames=500"), seed: seed,
 		stop: make(chan struct{}), logs: make(chan *mylibsql.Log, logsQueuedMax),
 		rows: map[mylibsql.FrameNo]int{},
 	}
@@ -209,12 +211,14 @@ func (r *writerRun) transact(ctx context.Context, random *rand.Rand, count int) 
 // checkpoint saves after a random delay, and compares which acks are resolved.
 func (r *writerRun) checkpoint(random *rand.Rand) {
 	delay := time.Duration(random.Int64N(int64(saveDelayMax)))
+	save := r.db.saveTo(r.store)
 	saved, err := r.db.lib.Checkpoint(context.Background(),
-		func(_ context.Context, log *mylibsql.Log) error {
+		func(ctx context.Context, log *mylibsql.Log) error {
 			<-time.After(delay) // a storage that takes its time
 			clone, err := log.Clone()
 			if err == nil {
 				r.logs <- clone
+				err = save(ctx, log)
 			}
 			return err
 		})
@@ -402,8 +406,8 @@ func TestRolesSwitchUnderLoad(t *testing.T) {
 		rounds = 4
 	}
 	first, second, store := openRows(t, "_wal_limit_frames=200&_synchronous=OFF")
-	s := &switched{news: make(chan struct{}, 1), other: second,
-		primary: &replica{DB: first.DB, lib: first.lib, path: first.path}}
+	first.notRestored("the logs of both nodes are compared below")
+	s := &switched{news: make(chan struct{}, 1), other: second, primary: first}
 	snapshot, err := store.Open(t.Context(), recordsOf(t, store)[0])
 	require.NoError(t, err)
 	s.logs.logs = append(s.logs.logs, snapshot)

@@ -3,7 +3,6 @@
 package mylibsql_test
 
 import (
-	"database/sql"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,9 +22,6 @@ func TestPoolsOfOneFileMustAgree(t *testing.T) {
 		"_role=replica":                       mylibsql.ErrRole,
 		"_role=primary&_wal_limit_frames=600": mylibsql.ErrSettings,
 	} {
-		second, err := sql.Open("mylibsql", "file:"+db.path+"?"+params)
-		require.NoError(t, err)
-		require.ErrorIs(t, second.Ping(), want, params)
-		require.NoError(t, second.Close())
+		require.ErrorIs(t, tryOpen(t, "file:"+db.path+"?"+params), want, params)
 	}
 }

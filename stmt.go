@@ -17,6 +17,8 @@ type Stmt struct {
 	sqlite *sqlite3.SQLiteStmt
 	class  engine.Class
 	query  string
+
+	returning bool // it may have rows that Exec leaves, and commits only when it is ended
 }
 
 var (
@@ -34,7 +36,11 @@ func (s *Stmt) NumInput() int { return s.sqlite.NumInput() }
 // ExecContext runs the statement and discards its rows, as Conn.ExecContext does.
 func (s *Stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	return s.conn.exec(ctx, s.class, s.query, func() (driver.Result, error) {
-		return s.sqlite.ExecContext(context.Background(), args)
+		result, err := s.sqlite.ExecContext(context.Background(), args)
+		if err == nil && s.returning {
+			err = engine.EndStatement(s.sqlite)
+		}
+		return result, err
 	})
 }
 

@@ -116,7 +116,7 @@ func TestRolesChangeInPlace(t *testing.T) {
 		require.ErrorIs(t, insert(b), mylibsql.ErrReadOnly)
 		require.ErrorIs(t, a.lib.Demote(ctx), mylibsql.ErrUnsaved)
 		_, err := a.lib.Checkpoint(ctx, func(ctx context.Context, log *mylibsql.Log) error {
-			return b.lib.Replicate(ctx, log)
+			return errors.Join(b.lib.Replicate(ctx, log), primary.saved.save(ctx, log))
 		})
 		require.NoError(t, err, "round %d", round)
 		require.NoError(t, a.lib.Demote(ctx))
@@ -125,7 +125,6 @@ func TestRolesChangeInPlace(t *testing.T) {
 		a, b = b, a
 	}
 	require.Equal(t, 20, primary.count(t, "t"))
-	primary.saved.logs = nil
 	require.NoError(t, primary.DB.Close())
 	require.NoError(t, r.DB.Close())
 	requireSameFile(t, primary.path, r.path)

@@ -63,6 +63,7 @@ var importRules = map[string]importRule{
 	"internal/crashpoint":    {},
 	"internal/disk":          {},
 	"engine/wal":             {},
+	"internal/dbtest":        {ours: []string{"checkpoint", "engine/translog"}, sqlite: true},
 	"examples":               {ours: []string{".", "checkpoint"}},
 }
 

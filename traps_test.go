@@ -261,8 +261,7 @@ func TestTrapChecksumsAreNeverVerified(t *testing.T) {
 	_, err = snapshot.Restore(path, db.saved.logs[1], other.saved.logs[2])
 	require.ErrorIs(t, err, mylibsql.ErrChecksum)
 	require.NoFileExists(t, path)
-	_, err = mylibsql.OpenPrimary(context.Background(), path, snapshot,
-		db.saved.logs[1], other.saved.logs[2])
+	err = openPrimaryFails(t, path, snapshot, db.saved.logs[1], other.saved.logs[2])
 	require.ErrorIs(t, err, mylibsql.ErrChecksum)
 	require.NoFileExists(t, path)
 }

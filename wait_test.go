@@ -34,7 +34,7 @@ func TestNoTimeoutBesideResets(t *testing.T) {
 					case "":
 						<-stop
 					case "save":
-						_, err = db.lib.Checkpoint(context.Background(), discard)
+						_, err = db.lib.Checkpoint(context.Background(), db.saved.save)
 					default:
 						_, err = db.Exec(beside)
 					}

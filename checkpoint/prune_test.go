@@ -114,3 +114,34 @@ func TestDamagedFloorIsRefused(t *testing.T) {
 	require.NoError(t, store.Save(t.Context(), log))
 	requireRestored(t, open(t, root), h)
 }
+
+// Goal: a writer who finds its place free because it was pruned, a moment before it creates its
+// record, is told that the history went on.
+// Method: between the write of a log and its link another process takes the place, goes on, and
+// prunes all of it.
+func TestPlaceThatIsPrunedBeforeTheLinkIsTaken(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "store")
+	store, h := open(t, root), newHistory(t)
+	h.save(store, 2)
+	before, strange := *h, *h
+	stale := strange.log(3)
+	*h = before
+	others := []*translog.Log{h.log(4), h.log(2)}
+	link := store.calls.link
+	store.calls.link = func(from, to string) error {
+		if others != nil {
+			other := open(t, root)
+			for _, log := range others {
+				require.NoError(t, other.Save(t.Context(), log))
+			}
+			others = nil
+			require.NoError(t, other.Prune(t.Context(), h.end.FrameNo))
+		}
+		return link(from, to)
+	}
+	var taken *translog.TakenError
+	require.ErrorAs(t, store.Save(t.Context(), stale), &taken)
+	require.Equal(t, h.end, taken.End)
+	require.Len(t, records(t, open(t, root), 0), 1)
+	requireRestored(t, open(t, root), h)
+}

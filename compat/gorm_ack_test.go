@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,10 +16,15 @@ import (
 
 	"github.com/mylibsql/mylibsql"
 	"github.com/mylibsql/mylibsql/internal/acktest"
+	"github.com/mylibsql/mylibsql/internal/dbtest"
+	"github.com/mylibsql/mylibsql/internal/pooltest"
 )
 
-// openGORM opens a database as GORM's documentation tells for another SQLite driver.
-func openGORM(t *testing.T, path string) (*gorm.DB, *sql.DB, *mylibsql.Database) {
+// openGORM opens a database as GORM's documentation tells for another SQLite driver. The file is
+// looked at in the end: what is saved must restore to it, so it is saved by the life's Save.
+func openGORM(t *testing.T, path string) (
+	*gorm.DB, *sql.DB, *mylibsql.Database, *dbtest.Life,
+) {
 	t.Helper()
 	dialector := sqlite.Dialector{DriverName: "mylibsql", DSN: "file:" + path}
 	db, err := gorm.Open(dialector, &gorm.Config{
@@ -30,14 +36,15 @@ func openGORM(t *testing.T, path string) (*gorm.DB, *sql.DB, *mylibsql.Database)
 	require.NoError(t, err)
 	lib, err := mylibsql.From(context.Background(), pool)
 	require.NoError(t, err)
-	return db, pool, lib
+	file, _, _ := strings.Cut(path, "?")
+	return db, pool, lib, pooltest.Watch(t, file, pool, lib)
 }
 
 // TestAckTableGORM checks what an ack means, row by row, through GORM: by its models where
 // a user would take them, and by hand-written SQL.
 func TestAckTableGORM(t *testing.T) {
 	acktest.Run(t, func(t *testing.T, path string) (acktest.Client, *sql.DB, *mylibsql.Database) {
-		db, pool, lib := openGORM(t, path)
+		db, pool, lib, _ := openGORM(t, path)
 		return gormClient{gormSession{db}}, pool, lib
 	})
 }
@@ -113,25 +120,22 @@ func (h *hooked) AfterCreate(tx *gorm.DB) error {
 // TestWaitInAHook waits for an ack in a hook, where blocking would hold the write gate for ever:
 // the answer is ErrUncommitted at once, and the write goes on.
 func TestWaitInAHook(t *testing.T) {
-	db, pool, lib := openGORM(t, filepath.Join(t.TempDir(), "app.db"))
-	defer func() { require.NoError(t, pool.Close()) }()
+	db, _, lib, life := openGORM(t, filepath.Join(t.TempDir(), "app.db"))
 	require.NoError(t, db.AutoMigrate(&hooked{}))
 	ctx, ack := mylibsql.WithAck(context.Background())
 	answers := make(chan error, 1)
 	require.NoError(t, db.WithContext(ctx).Create(&hooked{answers: answers}).Error)
 	require.ErrorIs(t, <-answers, mylibsql.ErrUncommitted)
 	require.ErrorIs(t, ack.Err(), mylibsql.ErrPending)
-	_, err := lib.Checkpoint(ctx, func(context.Context, *mylibsql.Log) error { return nil })
+	_, err := lib.Checkpoint(ctx, life.Save)
 	require.NoError(t, err)
 	require.NoError(t, ack.Wait(ctx))
 }
 
 // TestTransactionBlocks runs GORM's own transactions, nested by savepoints, one of which fails.
 func TestTransactionBlocks(t *testing.T) {
-	db, pool, lib := openGORM(t, filepath.Join(t.TempDir(), "app.db"))
-	defer func() { require.NoError(t, pool.Close()) }()
+	db, _, lib, life := openGORM(t, filepath.Join(t.TempDir(), "app.db"))
 	require.NoError(t, db.AutoMigrate(&note{}))
-	save := func(context.Context, *mylibsql.Log) error { return nil }
 	ctx, ack := mylibsql.WithAck(context.Background())
 	require.NoError(t, db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := tx.Create(&note{Text: "outer"}).Error; err != nil {
@@ -146,7 +150,7 @@ func TestTransactionBlocks(t *testing.T) {
 		return nil
 	}))
 	require.ErrorIs(t, ack.Err(), mylibsql.ErrPending)
-	_, err := lib.Checkpoint(ctx, save)
+	_, err := lib.Checkpoint(ctx, life.Save)
 	require.NoError(t, err)
 	require.NoError(t, ack.Wait(ctx))
 	var texts []string

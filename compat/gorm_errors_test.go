@@ -26,8 +26,7 @@ type payment struct {
 // go-sqlite3's error value: they must come through this driver as they are.
 func TestTranslatedErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db")
-	db, pool, _ := openGORM(t, path+"?_foreign_keys=on")
-	defer func() { require.NoError(t, pool.Close()) }()
+	db, pool, _, _ := openGORM(t, path+"?_foreign_keys=on")
 	require.NoError(t, db.AutoMigrate(&account{}, &payment{}))
 	first := account{Email: "a@example.com"}
 	require.NoError(t, db.Create(&first).Error)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/mylibsql/mylibsql"
 	"github.com/mylibsql/mylibsql/internal/acktest"
+	"github.com/mylibsql/mylibsql/internal/dbtest"
+	"github.com/mylibsql/mylibsql/internal/pooltest"
 )
 
 // TestAckTableOtelsql runs the ack table below the tracing wrapper: contexts arrive through
@@ -38,12 +40,15 @@ func TestOtelsqlOpens(t *testing.T) {
 	require.NoError(t, err)
 	require.NoFileExists(t, path, "a connector touched the disk")
 	ours := otelsql.OpenDB(connector)
+	life := pooltest.Watch(t, path, ours, connector.Database)
 	registered, err := otelsql.Register("mylibsql")
 	require.NoError(t, err)
 	byName, err := sql.Open(registered, path)
 	require.NoError(t, err)
 	opened, err := otelsql.Open("mylibsql", path)
 	require.NoError(t, err)
+	pooltest.Watch(t, path, byName, nil)
+	pooltest.Watch(t, path, opened, nil)
 	require.NoFileExists(t, path, "opening a pool touched the disk")
 
 	_, err = ours.ExecContext(ctx, acktest.Schema)
@@ -58,11 +63,11 @@ func TestOtelsqlOpens(t *testing.T) {
 		_, err = pool.ExecContext(ackContext, acktest.InsertStatement, name)
 		require.NoError(t, err, name)
 		require.ErrorIs(t, ack.Err(), mylibsql.ErrPending, name)
-		position, err := connector.Checkpoint(ctx, keepNothing)
+		position, err := connector.Checkpoint(ctx, life.Save)
 		require.NoError(t, err, name)
 		require.Equal(t, position, ack.FrameNo(), name)
 		require.NoError(t, ack.Wait(ctx), name)
-		checkpointByRaw(t, pool)
+		checkpointByRaw(t, pool, life.Save)
 	}
 	var rows int
 	require.NoError(t, opened.QueryRow("SELECT count(*) FROM notes").Scan(&rows))
@@ -73,17 +78,15 @@ func TestOtelsqlOpens(t *testing.T) {
 	require.NoError(t, ours.Close())
 	require.NoError(t, byName.Ping())
 	require.NoError(t, byName.Close())
-	_, err = connector.Checkpoint(ctx, keepNothing)
+	_, err = connector.Checkpoint(ctx, life.Save)
 	require.ErrorIs(t, err, mylibsql.ErrClosed)
 	_, err = os.Stat(path + "-wal")
 	require.ErrorIs(t, err, os.ErrNotExist, "the database is still open")
 }
 
-func keepNothing(context.Context, *mylibsql.Log) error { return nil }
-
 // checkpointByRaw reaches the handle through a connection, which the wrapper lets go of by its
 // own Raw.
-func checkpointByRaw(t *testing.T, pool *sql.DB) {
+func checkpointByRaw(t *testing.T, pool *sql.DB, save dbtest.Save) {
 	t.Helper()
 	ctx, ack := mylibsql.WithAck(context.Background())
 	_, err := pool.ExecContext(ctx, acktest.InsertStatement, "by Raw")
@@ -93,7 +96,7 @@ func checkpointByRaw(t *testing.T, pool *sql.DB) {
 	defer func() { require.NoError(t, conn.Close()) }()
 	require.NoError(t, conn.Raw(func(wrapped any) error {
 		inner := wrapped.(interface{ Raw() driver.Conn }).Raw().(*mylibsql.Conn)
-		_, err := inner.Checkpoint(ctx, keepNothing)
+		_, err := inner.Checkpoint(ctx, save)
 		return err
 	}))
 	require.NoError(t, ack.Err())

@@ -158,14 +158,22 @@ func pragmaClass(a sqlite.Answer) Class {
 	return Write
 }
 
+// MentionsReturning reports whether a text may return rows of what it writes. Such a statement
+// commits, or fails to, only when it is ended behind its last row.
+func MentionsReturning(text string) bool { return mentions(text, "returning") }
+
 // mentionsOptimize reports whether a query may call the two things that write although
 // SQLite calls the statement read-only: the table-valued function pragma_optimize, and
 // FTS3's optimize().
 func mentionsOptimize(text string) bool {
-	const word = "optimize"
 	if strings.IndexByte(text, 'z') < 0 && strings.IndexByte(text, 'Z') < 0 {
 		return false
 	}
+	return mentions(text, "optimize")
+}
+
+// mentions reports whether a word in lower case is in a text, in any case.
+func mentions(text, word string) bool {
 	for i := 0; i+len(word) <= len(text); i++ {
 		if text[i]|0x20 == word[0] && strings.EqualFold(text[i:i+len(word)], word) {
 			return true

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -91,26 +92,53 @@ func (c *connection) exec(statement string) error {
 	return err
 }
 
-// integers runs a statement and returns the integers of its first row.
-func (c *connection) integers(statement string) (values []int64, err error) {
+// row runs a statement to its end and returns its first row, nil when there is none.
+func (c *connection) row(statement string) (row []driver.Value, err error) {
 	rows, err := c.sqlite.QueryContext(context.Background(), statement, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	row := make([]driver.Value, len(rows.Columns()))
-	if err := rows.Next(row); err != nil {
+	next := make([]driver.Value, len(rows.Columns()))
+	for {
+		// To the end: what goes wrong behind the last row is told nowhere else.
+		err := rows.Next(next)
 		if errors.Is(err, io.EOF) {
-			return nil, nil
+			return row, nil
 		}
-		return nil, err
+		if err != nil {
+			return nil, err
+		}
+		if row == nil {
+			row = slices.Clone(next)
+		}
 	}
+}
+
+// integers are those of the first row.
+func (c *connection) integers(statement string) (values []int64, err error) {
+	row, err := c.row(statement)
 	for _, value := range row {
 		if n, ok := value.(int64); ok {
 			values = append(values, n)
 		}
 	}
-	return values, nil
+	return values, err
+}
+
+// text is the first value of the first row, as text.
+func (c *connection) text(statement string) (string, error) {
+	row, err := c.row(statement)
+	if err != nil || len(row) == 0 {
+		return "", err
+	}
+	switch value := row[0].(type) {
+	case string:
+		return value, nil
+	case []byte:
+		return string(value), nil
+	}
+	return fmt.Sprint(row[0]), nil
 }
 
 // integer is integers for a statement that returns a single one.

@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,11 +55,12 @@ func TestFailedSyncIsFatal(t *testing.T) {
 // failOnce works until the k-th sync of a kind fails; false when there were fewer.
 func failOnce(t *testing.T, suffix string, k int64) bool {
 	path := filepath.Join(t.TempDir(), "app.db")
-	db, err := openAt(path, Options{PageSize: 1024})
+	db, err := openAt(t, path, Options{PageSize: 1024})
 	require.NoError(t, err)
 	db.exec(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, x BLOB)")
 	db.checkpoint(t)
 	saved := db.logs
+	db.logs = nil // they come before those of the next life
 	rows := 0
 	fired := failSync(t, suffix, k)
 	down := func(context.Context, *translog.Log) error { return errDisk }
@@ -100,13 +102,12 @@ func failOnce(t *testing.T, suffix string, k int64) bool {
 // goes on.
 func requireRowsAfterFault(t *testing.T, path string, saved []*translog.Log, rows int) {
 	disk.Fault.Store(nil)
-	again, err := openAt(path, Options{})
+	again, err := openAt(t, path, Options{})
 	require.NoError(t, err)
 	require.Equal(t, rows, countRows(t, path))
 	again.logs = saved
 	again.checkpoint(t)
 	again.requireRestores(t)
-	_ = os.Remove(path)
 }
 
 func countRows(t *testing.T, path string) (rows int) {
@@ -114,4 +115,52 @@ func countRows(t *testing.T, path string) (rows int) {
 	require.NoError(t, db.QueryRow("SELECT count(*) FROM t").Scan(&rows))
 	require.NoError(t, db.Close())
 	return rows
+}
+
+// TestOutboxIsDurableBehindAReset watches what is in the outbox whenever its folder is synced, also
+// while logs that wait there are merged: nothing else is in it when a reset returns.
+func TestOutboxIsDurableBehindAReset(t *testing.T) {
+	db := openNew(t, Options{PageSize: 1024, WALLimitFrames: 100})
+	db.exec(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, x BLOB)")
+	db.checkpoint(t)
+	folder := db.sidecar.outbox()
+	var synced map[string]bool
+	watch := func(path string) error {
+		if path == folder {
+			synced = namesIn(t, folder)
+		}
+		return nil
+	}
+	disk.Fault.Store(&watch)
+	t.Cleanup(func() { disk.Fault.Store(nil) })
+	down := func(context.Context, *translog.Log) error { return errDisk }
+	merged := false
+	for round := range 2 * offeredMax {
+		db.exec(t, "INSERT OR REPLACE INTO t VALUES(1, randomblob(3000))")
+		_, err := db.Checkpoint(context.Background(), down)
+		require.ErrorIs(t, err, errDisk)
+		before := namesIn(t, folder)
+		_, err = db.Reset(context.Background())
+		require.NoError(t, err)
+		after := namesIn(t, folder)
+		for name := range after {
+			require.True(t, synced[name], "%s is not durable", name)
+		}
+		// The log that was offered stays, what waits behind it becomes one.
+		merged = merged || round > offeredMax && len(after) == 2 && len(before) == 2 &&
+			!maps.Equal(before, after)
+	}
+	require.True(t, merged, "no logs were merged")
+	db.checkpoint(t) // as far as was offered
+	db.requireRestores(t)
+}
+
+func namesIn(t *testing.T, folder string) map[string]bool {
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	names := map[string]bool{}
+	for _, entry := range entries {
+		names[entry.Name()] = true
+	}
+	return names
 }

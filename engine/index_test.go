@@ -81,6 +81,7 @@ func TestHeaderLeftByADyingWriter(t *testing.T) {
 // anything any more, says so to every ack, and takes no more writes.
 func TestImpossibleHeaderPoisons(t *testing.T) {
 	db := openNew(t, Options{})
+	db.leavesWAL("a poisoned database leaves its files as they are")
 	db.exec(t, "CREATE TABLE t(x)")
 	ack := NewAck(nil)
 	require.NoError(t, db.runUnder(ack, "INSERT INTO t VALUES(1)"))

@@ -126,8 +126,12 @@ func (db *DB) openConnections(empty bool) (err error) {
 			return err
 		}
 	}
-	if err := db.writer.exec("PRAGMA journal_mode = WAL"); err != nil {
+	mode, err := db.writer.text("PRAGMA journal_mode = WAL")
+	if err != nil {
 		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("engine: the database stays in journal mode %q", mode)
 	}
 	// Leaving another journal mode changes the file: then it is not what the state noted.
 	info, err := os.Stat(db.path)
@@ -155,7 +159,7 @@ func (db *DB) openConnections(empty bool) (err error) {
 	}
 	db.pageSize = int(pageSize)
 	if db.index, err = db.guard.handle.MapIndex(); err != nil {
-		return fmt.Errorf("engine: database is not in WAL mode: %w", err)
+		return fmt.Errorf("engine: no wal-index: %w", err)
 	}
 	db.walFile, err = openWAL(db.path)
 	return err

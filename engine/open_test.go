@@ -10,7 +10,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/dbtest"
 )
 
 // opened is a database that a test has open, with one session and the logs that it saved.
@@ -26,6 +26,7 @@ type opened struct {
 	*DB
 	session  *Session
 	warnings *warnings
+	life     *dbtest.Life
 
 	mu   sync.Mutex
 	logs []*translog.Log
@@ -52,14 +53,45 @@ func (w *warnings) String() string {
 // openNew opens a new database in a folder of the test.
 func openNew(t testing.TB, options Options) *opened {
 	t.Helper()
-	db, err := openAt(filepath.Join(t.TempDir(), "app.db"), options)
+	db, err := openAt(t, filepath.Join(t.TempDir(), "app.db"), options)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = db.close() })
 	return db
 }
 
-// openAt opens a database and its session.
-func openAt(path string, options Options) (*opened, error) {
+// openAt opens a database and its session. It is the only way by which the tests of this package
+// open one (see opening_test.go of the root): at the end of the test dbtest looks at the file. It
+// must be sound, and where something was saved a restore of the logs must be the file.
+func openAt(t testing.TB, path string, options Options) (*opened, error) {
+	t.Helper()
+	o, err := acquire(path, options)
+	if err != nil {
+		return nil, err
+	}
+	o.life = dbtest.Watch(t, path, &dbtest.Life{
+		Close: o.close, ErrUnsaved: ErrUnsaved,
+		IsOpen: func() bool { return o.session != nil }, Logs: o.kept, Reopen: reopen,
+	})
+	return o, nil
+}
+
+// reopen opens a database for dbtest.
+func reopen(path string) (*dbtest.Reopened, error) {
+	// A process that another test starts at this moment has the lock until it is a program.
+	o, err := acquire(path, Options{LockTimeout: time.Minute})
+	if err != nil {
+		return nil, err
+	}
+	return &dbtest.Reopened{
+		IsPrimary: o.Role() == RolePrimary, Saved: o.Saved().FrameNo, Committed: o.Committed(),
+		Checkpoint: func(ctx context.Context, save dbtest.Save) (translog.FrameNo, error) {
+			return o.Checkpoint(ctx, save)
+		},
+		Close: o.close,
+	}, nil
+}
+
+// acquire opens a database that no cleanup closes.
+func acquire(path string, options Options) (*opened, error) {
 	w := &warnings{}
 	options.Logger = slog.New(slog.NewTextHandler(w, nil))
 	db, err := Acquire(context.Background(), path, options)
@@ -121,6 +153,22 @@ func (o *opened) save(_ context.Context, log *translog.Log) error {
 	return nil
 }
 
+// kept returns the logs so far.
+func (o *opened) kept() []*translog.Log {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return append([]*translog.Log(nil), o.logs...)
+}
+
+// damaged says why the file need be neither sound nor restored in the end.
+func (o *opened) damaged(reason string) { o.life.Unsound, o.life.Unrestored = reason, reason }
+
+// leavesWAL says why a WAL may be left when the database is closed.
+func (o *opened) leavesWAL(reason string) { o.life.LeavesWAL = reason }
+
+// notRestored says why what was saved of the database does not restore to it in the end.
+func (o *opened) notRestored(reason string) { o.life.Unrestored = reason }
+
 func (o *opened) checkpoint(t testing.TB) translog.FrameNo {
 	t.Helper()
 	position, err := o.Checkpoint(context.Background(), o.save)
@@ -134,18 +182,14 @@ func (o *opened) requireRestores(t testing.TB) {
 	t.Helper()
 	o.checkpoint(t)
 	require.NoError(t, o.close())
-	restored := requireRestored(t, o.path, o.logs)
-	db := openPlain(t, restored, "mode=ro")
-	var answer string
-	require.NoError(t, db.QueryRow("PRAGMA integrity_check").Scan(&answer))
-	require.Equal(t, "ok", answer)
+	dbtest.RequireSound(t, requireRestored(t, o.path, o.logs))
 }
 
 // requireRestored compares a closed database with a restore of all logs of its history, and returns
 // the restored file.
 func requireRestored(t testing.TB, path string, logs []*translog.Log) (restored string) {
 	t.Helper()
-	requireChain(t, logs)
+	dbtest.RequireChain(t, logs)
 	start := 0
 	for i, log := range logs {
 		if log.IsSnapshot() {
@@ -157,24 +201,8 @@ func requireRestored(t testing.TB, path string, logs []*translog.Log) (restored 
 	restored = filepath.Join(t.TempDir(), "restored.db")
 	_, err = snapshot.Restore(restored, logs[start+1:]...)
 	require.NoError(t, err)
-	want, err := os.ReadFile(path)
-	require.NoError(t, err)
-	got, err := os.ReadFile(restored)
-	require.NoError(t, err)
-	require.Equal(t, len(want), len(got), "length of the restored file")
-	require.True(t, bytes.Equal(want, got), "the restored file differs")
+	dbtest.RequireSame(t, path, restored)
 	return restored
-}
-
-// requireChain requires that every log says that it continues the one before it.
-func requireChain(t testing.TB, logs []*translog.Log) {
-	t.Helper()
-	require.NotEmpty(t, logs)
-	require.True(t, logs[0].IsSnapshot(), "the first log is a snapshot")
-	for i := 1; i < len(logs); i++ {
-		require.Equal(t, logs[i-1].End(), logs[i].Follows(), "log %d", i)
-		require.Greater(t, logs[i].Last(), logs[i-1].Last(), "log %d", i)
-	}
 }
 
 // openPlain opens a database through go-sqlite3 alone, on one connection.

@@ -102,7 +102,7 @@ func TestCrashStates(t *testing.T) {
 			if row.damage != nil {
 				row.damage(t, c)
 			}
-			db, err := openAt(c.path, Options{})
+			db, err := openAt(t, c.path, Options{})
 			if row.err != nil {
 				require.ErrorIs(t, err, row.err)
 				requireNothingChanged(t, c, row.err)
@@ -149,7 +149,7 @@ func requireOutcome(t *testing.T, c crashed, db *opened, want outcome) {
 // requireNothingChanged opens the refused database again: a refusal is not forgotten.
 func requireNothingChanged(t *testing.T, c crashed, want error) {
 	t.Helper()
-	_, err := openAt(c.path, Options{})
+	_, err := openAt(t, c.path, Options{})
 	require.ErrorIs(t, err, want)
 	require.FileExists(t, c.path)
 }
@@ -286,7 +286,7 @@ func TestRecoveredDatabaseTakesSaves(t *testing.T) {
 		require.Less(t, c.committed, historyJump, "never starts over")
 		last = c.committed
 	}
-	db, err := openAt(c.path, Options{})
+	db, err := openAt(t, c.path, Options{})
 	require.NoError(t, err)
 	require.Equal(t, last, db.Committed())
 	for i, log := range c.logs(t) {
@@ -316,10 +316,13 @@ func TestOlderDatabaseFile(t *testing.T) {
 			if !row.keepWAL {
 				removeWAL(t, c)
 			}
-			db, err := openAt(c.path, Options{})
+			db, err := openAt(t, c.path, Options{})
 			if err != nil {
 				require.ErrorIs(t, err, ErrBehind)
 				return
+			}
+			if row.keepWAL {
+				db.damaged("two halves that do not belong together")
 			}
 			require.Greater(t, db.Committed(), historyJump)
 			require.Contains(t, db.warnings.String(), "starts over with a snapshot")
@@ -343,13 +346,16 @@ func TestLostConfirmation(t *testing.T) {
 		if !ours {
 			end.Checksum ^= 1
 		}
-		db, err := openAt(c.path, Options{})
+		db, err := openAt(t, c.path, Options{})
 		require.NoError(t, err)
 		require.Zero(t, db.Saved())
 		saved, err := db.Checkpoint(t.Context(), func(context.Context, *translog.Log) error {
 			return &translog.TakenError{End: end}
 		})
 		if !ours {
+			const fenced = "the store has another primary's log in the place of its own"
+			db.leavesWAL(fenced)
+			db.notRestored(fenced)
 			require.ErrorIs(t, err, ErrFenced)
 			require.ErrorIs(t, db.run("DELETE FROM t"), ErrFenced)
 			require.NoError(t, db.close())

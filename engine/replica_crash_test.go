@@ -45,7 +45,7 @@ func TestFollowerProcess(t *testing.T) {
 	if json.Unmarshal([]byte(os.Getenv(followerEnv)), &job) != nil {
 		t.Skip("the body of the processes that other tests kill")
 	}
-	db, err := openAt(job.Path, Options{
+	db, err := openAt(t, job.Path, Options{
 		Role: RoleReplica, WALLimitFrames: job.WALLimit, PageSize: job.PageSize,
 	})
 	require.NoError(t, err)

@@ -160,6 +160,7 @@ func TestForeignWriteWhileAReplicateWaits(t *testing.T) {
 	go func() { refusal <- o.Replicate(context.Background(), s.logs[foreignHalf]) }()
 	foreign.exec(t, "SELECT sum(length(hex(randomblob(100000)))) FROM t a, t b", "COMMIT")
 	require.ErrorIs(t, <-refusal, ErrDiverged)
+	foreign.quit(t)
 	require.Equal(t, s.position(foreignHalf), o.at(t))
 	o.replicate(t, s.snapshot(t, foreignHalf+1))
 	s.requireCaughtUp(t, o)

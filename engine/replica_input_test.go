@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -62,9 +63,8 @@ func makeInput(t *testing.T) *inputHistory {
 // openInput opens a primary whose text differs from that of every other one.
 func openInput(t *testing.T, path string, pageSize int) *opened {
 	t.Helper()
-	db, err := openAt(path, Options{PageSize: pageSize})
+	db, err := openAt(t, path, Options{PageSize: pageSize})
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = db.close() })
 	return db
 }
 
@@ -79,6 +79,7 @@ func forkOf(t *testing.T, logs []*translog.Log) []*translog.Log {
 	require.NoError(t, err)
 	require.NoError(t, Seed(path, RolePrimary, 512, end, snapshot.NodeID()))
 	db := openInput(t, path, 512)
+	db.life.Logs = func() []*translog.Log { return append(slices.Clone(logs), db.kept()...) }
 	for range 4 {
 		db.exec(t, "INSERT INTO u(x) VALUES(printf('%0300d', random()))")
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/dbtest"
 )
 
 // shelf is what a primary has saved, from its first log to the one that holds everything.
@@ -57,7 +58,7 @@ func shelfOf(t *testing.T, pageSize int, steps string) *shelf {
 	t.Helper()
 	s := &shelf{folder: t.TempDir(), pageSize: pageSize,
 		path: filepath.Join(t.TempDir(), "app.db"), counts: map[translog.Position]int64{{}: 0}}
-	db, err := openAt(s.path, Options{
+	db, err := openAt(t, s.path, Options{
 		PageSize: pageSize, WALLimitFrames: 120, AutoVacuum: "incremental",
 	})
 	require.NoError(t, err)
@@ -108,11 +109,7 @@ func (s *shelf) requireContent(t *testing.T, path string, at translog.Position) 
 // requireIntegrity checks a closed file that has no WAL.
 func requireIntegrity(t *testing.T, path string) {
 	t.Helper()
-	db := openPlain(t, path, "immutable=1")
-	var answer string
-	require.NoError(t, db.QueryRow("PRAGMA integrity_check").Scan(&answer))
-	require.Equal(t, "ok", answer)
-	require.NoError(t, db.Close())
+	dbtest.RequireSound(t, path)
 }
 
 // fileChecksum reads a closed file, which must have no WAL and be too small for a lock page.
@@ -136,12 +133,7 @@ func fileChecksum(t *testing.T, path string) translog.Checksum {
 // requireSameBytes compares two closed files.
 func requireSameBytes(t *testing.T, want, got string) {
 	t.Helper()
-	a, err := os.ReadFile(want)
-	require.NoError(t, err)
-	b, err := os.ReadFile(got)
-	require.NoError(t, err)
-	require.Equal(t, len(a), len(b), "length of the file")
-	require.True(t, string(a) == string(b), "the files differ")
+	dbtest.RequireSame(t, want, got)
 }
 
 // copyDatabase copies a database that nobody in this process has open, with its WAL and its
@@ -167,9 +159,8 @@ func openReplicaAt(t *testing.T, path string, options Options) *opened {
 	options.Role = RoleReplica
 	// A process that another test starts at this moment has the lock until it is a program.
 	options.LockTimeout = time.Minute
-	o, err := openAt(path, options)
+	o, err := openAt(t, path, options)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = o.close() })
 	return o
 }
 

@@ -142,7 +142,7 @@ func (row replicaState) check(t *testing.T, s *shelf, pageSize int) {
 		damage(t, s, c)
 	}
 	if row.want == refused {
-		_, err := openAt(c.path, Options{})
+		_, err := openAt(t, c.path, Options{})
 		require.ErrorIs(t, err, ErrState)
 		requireNothingChanged(t, c, ErrState)
 		return

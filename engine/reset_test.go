@@ -290,6 +290,7 @@ func TestResetInsideATransaction(t *testing.T) {
 // the database takes no more writes and the acks fail.
 func TestReplacedWAL(t *testing.T) {
 	db := openSmallWAL(t)
+	db.damaged("the test takes the WAL away")
 	db.checkpoint(t)
 	ack := NewAck(nil)
 	require.NoError(t, db.runUnder(ack, "INSERT INTO t(x) VALUES('lost')"))

@@ -35,6 +35,7 @@ type Session struct {
 	enteredAt translog.FrameNo // committed position when the gate was entered
 	sees      translog.FrameNo // a position that an open snapshot has at the least
 	carried   []*Ack           // acks of the open transaction or of open RETURNING rows
+	lastCode  int              // result code of the statement before the last After
 
 	busyTimeout time.Duration // how long a writer waits for the gate
 	classes     map[string]Class
@@ -196,7 +197,7 @@ func (s *Session) After(ack *Ack) error {
 	if position > s.enteredAt {
 		crashpoint.Reach(crashpoint.CommitSeen)
 	}
-	s.explicit = !state.Autocommit
+	s.explicit, s.lastCode = !state.Autocommit, state.Error
 	if err != nil {
 		s.explicit = !s.conn.AutoCommit()
 		s.finish(ack, s.db.neverSaved())
@@ -217,6 +218,20 @@ func (s *Session) After(ack *Ack) error {
 	}
 	s.db.act(what)
 	return nil
+}
+
+// LateError is why the statement before the last After failed when it was ended, behind what
+// it returned: then go-sqlite3 tells nobody. It is nil when it did not.
+func (s *Session) LateError() error { return s.Explain(sqlite.Error(s.lastCode)) }
+
+// Tail is what follows the first statement of a text, empty when that is all, or when it does
+// not compile.
+func (s *Session) Tail(text string) string {
+	a := s.handle.Ask(text)
+	if rest := text[min(a.Tail, len(text)):]; !a.Failed && !isBlank(rest) {
+		return rest
+	}
+	return ""
 }
 
 // finish lets go of everything the transaction held. end is 0 when nothing was committed.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/mylibsql/mylibsql"
 	"github.com/mylibsql/mylibsql/checkpoint"
+	"github.com/mylibsql/mylibsql/engine/translog"
 	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
@@ -87,4 +89,66 @@ func TestSyncsOfACommit(t *testing.T) {
 		"app.db-mylibsql/state <nil>",
 		"app.db-mylibsql/state <nil>",
 	}, during(db.Close))
+}
+
+// Goal: the same for an open, a replica that is made, and a restore.
+// Method: every sync, by the name of what is synced below the test's folder.
+func TestSyncsOfAnOpenAndARestore(t *testing.T) {
+	folder := t.TempDir()
+	var trace []string
+	random := regexp.MustCompile(`\.[A-Z2-7]{26}\.restore$`)
+	watch := func(path string) error {
+		name := strings.TrimPrefix(strings.TrimPrefix(path, folder), "/")
+		trace = append(trace, random.ReplaceAllString(name, ".*.restore"))
+		return nil
+	}
+	disk.Fault.Store(&watch)
+	defer disk.Fault.Store(nil)
+	during := func(work func() error) []string {
+		trace = nil
+		require.NoError(t, work())
+		return trace
+	}
+	path := filepath.Join(folder, "app.db")
+	var db *sql.DB
+	open := func() (err error) {
+		db, err = sql.Open("mylibsql", "file:"+path)
+		return errors.Join(err, db.Ping())
+	}
+	state := "app.db-mylibsql/state"
+	require.Equal(t, []string{
+		"app.db-wal", state, state, "app.db-mylibsql", // the outbox is made behind that
+	}, during(open))
+	_, err := db.Exec("CREATE TABLE t(x)")
+	require.NoError(t, err)
+	store, err := checkpoint.OpenDirectory(filepath.Join(folder, "store"))
+	require.NoError(t, err)
+	lib, err := mylibsql.From(t.Context(), db)
+	require.NoError(t, err)
+	var saved *mylibsql.Log
+	_, err = lib.Checkpoint(t.Context(), func(ctx context.Context, log *mylibsql.Log) (err error) {
+		saved, err = log.Clone()
+		return errors.Join(err, store.Save(ctx, log))
+	})
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	require.Equal(t, []string{"app.db-wal", state, state}, during(open))
+	require.NoError(t, db.Close())
+
+	require.Equal(t, []string{"restored.db.*.restore", ""}, during(func() error {
+		_, err := checkpoint.Restore(t.Context(), store, filepath.Join(folder, "restored.db"))
+		return err
+	})[1:], "behind the chain's folder")
+	snapshot, err := translog.AsSnapshot(saved)
+	require.NoError(t, err)
+	replicaState := "replica.db-mylibsql/state"
+	require.Equal(t, []string{
+		"replica.db.*.restore", "", replicaState, replicaState, "replica.db-mylibsql",
+		"replica.db-wal", replicaState, replicaState, "replica.db-mylibsql",
+	}, during(func() (err error) {
+		db, err = mylibsql.OpenReplica(t.Context(), "file:"+filepath.Join(folder, "replica.db"),
+			snapshot)
+		return err
+	}))
+	require.NoError(t, db.Close())
 }

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"syscall"
 	"unsafe"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -74,15 +75,65 @@ func (h *Handle) Release() {
 	h.db = nil
 }
 
+// ResetStatement ends a statement that go-sqlite3 has run and not ended, as it leaves a prepared
+// one behind Exec. Outside a transaction that commits: the error is that of the commit.
+// https://www.sqlite.org/c3ref/reset.html
+func ResetStatement(statement *sqlite3.SQLiteStmt) error {
+	field := reflect.ValueOf(statement).Elem().FieldByName("s")
+	if !field.IsValid() || field.Kind() != reflect.Pointer {
+		return ErrLayout
+	}
+	if field.IsNil() {
+		return nil // closed, or empty
+	}
+	return Error(int(C.mylibsql_reset((*C.sqlite3_stmt)(field.UnsafePointer()))))
+}
+
+// Error makes go-sqlite3's error of an extended result code; nil when it says that a step
+// went well. https://www.sqlite.org/rescode.html
+func Error(code int) error {
+	const row, done = 100, 101
+	if code == 0 || code == row || code == done {
+		return nil
+	}
+	return sqlite3.Error{
+		Code: sqlite3.ErrNo(code & 0xff), ExtendedCode: sqlite3.ErrNoExtended(code),
+	}
+}
+
 // ResultError is a result code of SQLite's C API.
 type ResultError struct {
-	Op   string
-	Code int // https://www.sqlite.org/rescode.html
+	Op    string
+	Code  int           // https://www.sqlite.org/rescode.html
+	Errno syscall.Errno // of the system, where an I/O error has one
 }
 
 // Error names the operation and the code.
 func (e *ResultError) Error() string {
-	return fmt.Sprintf("sqlite: %s: %v", e.Op, sqlite3.ErrNo(e.Code&0xff))
+	text := fmt.Sprintf("sqlite: %s: %v", e.Op, sqlite3.ErrNo(e.Code&0xff))
+	if e.Errno != 0 {
+		text += ": " + e.Errno.Error()
+	}
+	return text
+}
+
+// Unwrap gives the error that go-sqlite3 has for the code.
+func (e *ResultError) Unwrap() error {
+	failure := sqlite3.Error{Code: sqlite3.ErrNo(e.Code & 0xff),
+		ExtendedCode: sqlite3.ErrNoExtended(e.Code), SystemErrno: e.Errno}
+	return failure
+}
+
+// ioError is resultError with the system's reason.
+func ioError(op string, code C.int, reason error) error {
+	if code == 0 {
+		return nil
+	}
+	failure := &ResultError{Op: op, Code: int(code)}
+	if errno, ok := reason.(syscall.Errno); ok && sqlite3.ErrNo(code&0xff) == sqlite3.ErrIoErr {
+		failure.Errno = errno
+	}
+	return failure
 }
 
 func resultError(op string, code C.int) error {

@@ -26,8 +26,8 @@ type Index struct{ region unsafe.Pointer }
 // read in WAL mode already.
 func (h *Handle) MapIndex() (Index, error) {
 	var region unsafe.Pointer
-	err := resultError("map wal-index", C.mylibsql_map_index(h.db, &region))
-	return Index{region: region}, err
+	rc, errno := C.mylibsql_map_index(h.db, &region)
+	return Index{region: region}, ioError("map wal-index", rc, errno)
 }
 
 // State is the wal-index header at one moment, with what the asking connection is in the
@@ -35,6 +35,7 @@ func (h *Handle) MapIndex() (Index, error) {
 type State struct {
 	Transaction Transaction
 	Autocommit  bool
+	Error       int       // the connection's latest result code, of the statement before
 	Change      uint32    // goes up by one per commit
 	MaxFrame    uint32    // last committed frame of the WAL, 0 when it is empty
 	PageCount   uint32    // database size in pages after that frame, 0 when unknown
@@ -59,7 +60,7 @@ func (h *Handle) Observe(index Index) (State, error) {
 // Transaction tells what the connection is in the middle of.
 func (h *Handle) Transaction() Transaction { return Transaction(C.mylibsql_transaction(h.db)) }
 
-// Read is Observe without a connection: Transaction and Autocommit are not set. Safe for
+// Read is Observe without a connection: Transaction, Autocommit and Error are not set. Safe for
 // concurrent use while the index is mapped.
 func (x Index) Read() (State, error) {
 	var s C.mylibsql_state
@@ -73,6 +74,7 @@ func stateOf(s *C.mylibsql_state) State {
 	return State{
 		Transaction: Transaction(s.transaction),
 		Autocommit:  s.autocommit != 0,
+		Error:       int(s.error),
 		Change:      uint32(s.change),
 		MaxFrame:    uint32(s.max_frame),
 		PageCount:   uint32(s.page_count),

@@ -14,9 +14,9 @@ func (h *Handle) AppendIndex(maxFrame uint32, pages []uint32) error {
 	if len(pages) == 0 {
 		return nil
 	}
-	rc := C.mylibsql_index_append(h.db, C.uint32_t(maxFrame),
+	rc, errno := C.mylibsql_index_append(h.db, C.uint32_t(maxFrame),
 		(*C.uint32_t)(unsafe.Pointer(&pages[0])), C.int(len(pages)))
-	return resultError("append to wal-index", rc)
+	return ioError("append to wal-index", rc, errno)
 }
 
 // Publish makes the frames up to next.MaxFrame visible to readers, in this and in other

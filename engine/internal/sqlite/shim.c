@@ -133,6 +133,7 @@ int mylibsql_observe(sqlite3 *db, const void *index, mylibsql_state *out){
   int tries = 0;
   if( db!=0 ){
     out->autocommit = sqlite3_get_autocommit(db);
+    out->error = sqlite3_extended_errcode(db);
     out->transaction = sqlite3_txn_state(db, "main");
   }
   while( read_header(index, header)!=SQLITE_OK ){
@@ -162,6 +163,9 @@ int mylibsql_ask(sqlite3 *db, const char *sql, int n, int *readonly, int *tail){
   sqlite3_finalize(stmt);
   return rc;
 }
+
+/* The extended result code of ending a statement. */
+int mylibsql_reset(sqlite3_stmt *stmt){ return sqlite3_reset(stmt); }
 
 int mylibsql_read_file(sqlite3 *db, void *buffer, int n, sqlite3_int64 offset){
   sqlite3_file *file;

@@ -46,6 +46,8 @@ MYLIBSQL_WEAK int sqlite3_set_authorizer(sqlite3*,
   int (*)(void*,int,const char*,const char*,const char*,const char*), void*);
 MYLIBSQL_WEAK int sqlite3_prepare_v2(sqlite3*, const char*, int, sqlite3_stmt**, const char**);
 MYLIBSQL_WEAK int sqlite3_finalize(sqlite3_stmt*);
+MYLIBSQL_WEAK int sqlite3_reset(sqlite3_stmt*);
+MYLIBSQL_WEAK int sqlite3_extended_errcode(sqlite3*);
 MYLIBSQL_WEAK int sqlite3_stmt_readonly(sqlite3_stmt*);
 MYLIBSQL_WEAK int sqlite3_stricmp(const char*, const char*);
 MYLIBSQL_WEAK const char *sqlite3_db_name(sqlite3*, int);
@@ -83,6 +85,7 @@ typedef struct {
 typedef struct {
   int transaction;       /* SQLITE_TXN_NONE 0, READ 1, WRITE 2; for "main" */
   int autocommit;        /* 0 inside an explicit transaction */
+  int error;             /* extended result code of the connection's last call */
   int big_endian;        /* checksums of this WAL are big-endian */
   uint32_t change;       /* goes up by one per commit */
   uint32_t page_size;
@@ -116,6 +119,7 @@ int mylibsql_file_size(sqlite3 *db, sqlite3_int64 *out);
 int mylibsql_index_append(sqlite3 *db, uint32_t max_frame, const uint32_t *pages, int n);
 int mylibsql_index_publish(sqlite3 *db, mylibsql_state *next);
 int mylibsql_transaction(sqlite3 *db);
+int mylibsql_reset(sqlite3_stmt *stmt);
 int mylibsql_main_file(sqlite3 *db, sqlite3_file **out);
 const char *mylibsql_attached(sqlite3 *db, int i, const char **name);
 void mylibsql_interrupt(sqlite3 *db);
