@@ -77,9 +77,10 @@ func NewConnector(dataSourceName string, options *Options) (*Connector, error) {
 
 // Connect opens a connection, and the database if this is the first one. It returns
 // ErrClosed after Close and ErrReplaced when another file stands at the path by now; the
-// database refuses to open with ErrInUse, ErrState, ErrBehind, ErrHardLink, ErrRole,
-// ErrSettings, ErrVersion, fs.ErrNotExist (mode=rw) or an error of SQLite's own. After an
-// error of a first connection the database may stay open until Close.
+// database refuses to open with ErrInUse, ErrState, ErrBehind and ErrFenced (by what
+// Options.Store holds, too), ErrHardLink, ErrRole, ErrSettings, ErrVersion, fs.ErrNotExist
+// (mode=rw) or an error of SQLite's own. After an error of a first connection the database
+// may stay open until Close.
 func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.config.ReadOnly {
 		return c.connectReader()
@@ -176,8 +177,10 @@ func (c *Connector) Driver() driver.Driver {
 
 // Close is called by sql.DB.Close. The database closes when the last connection does: a
 // transaction that is open now can still commit. With Options.CloseTimeout the rest is saved
-// first. It returns ErrUnsaved when commits are not saved, where something was ever saved;
-// they are kept.
+// first. It returns ErrUnsaved when commits are not saved, where something was ever saved,
+// and the store's error, or context.DeadlineExceeded, when the final checkpoint fails.
+// Whatever it returns the Connector is closed, and what is unsaved is kept. A second Close
+// returns nil.
 func (c *Connector) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -191,7 +194,8 @@ func (c *Connector) Close() error {
 	return hideBadConn(errors.Join(c.saveRest(), c.engine.Release()))
 }
 
-// saveRest is the final Checkpoint of a primary. A lost answer of an earlier one takes another.
+// saveRest is the final Checkpoint of a primary. One that only learns that an earlier log was
+// saved after all leaves the rest to a second one.
 func (c *Connector) saveRest() error {
 	if c.options.Store == nil || c.options.CloseTimeout <= 0 {
 		return nil

@@ -254,9 +254,9 @@
 // sql.DB.Close closes the pool; the database closes with the last connection, so a
 // transaction that is open meanwhile can still commit. The database is left as one plain
 // file, without a WAL, unless another program keeps it, or a WriteSnapshot or a first
-// Checkpoint that is still running: then the next open takes it in. Close returns nil when everything
-// is saved or nothing ever was, and [ErrUnsaved] otherwise, when it is what closes the
-// database: then the commits are kept beside the file, and the first checkpoint after the
+// Checkpoint that is still running: then the next open takes it in. Close returns nil when
+// everything is saved or nothing ever was, and [ErrUnsaved] otherwise, when it is what closes
+// the database: then the commits are kept beside the file, and the first checkpoint after the
 // next open offers them. Acks that are still pending fail with [ErrClosed]. A Checkpoint
 // whose save is still running does not hold up the close: it returns [ErrClosed] when the
 // save ends, and the first checkpoint after the next open settles what was stored.

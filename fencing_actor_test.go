@@ -151,7 +151,8 @@ func (a *fencingActor) open(sees bool) error {
 		}
 		options.Store = a.faults
 	}
-	connector, err := mylibsql.NewConnector("file:"+a.path(), options)
+	// A process that is being started has this one's locks for a moment: see die.
+	connector, err := mylibsql.NewConnector("file:"+a.path()+"?_lock_timeout=1m", options)
 	if err != nil {
 		return err
 	}

@@ -290,7 +290,7 @@ func TestFencingInRandomOrder(t *testing.T) {
 
 type fencingRegression struct{ name, sequence string }
 
-// fencingRegressions are sequences that once failed.
+// fencingRegressions are sequences that once failed, and some that others are too short for.
 var fencingRegressions = []fencingRegression{
 	{"a replica that followed is promoted behind another's log",
 		": A.write A.write C.follow B.anew B.save C.promote C.save C.save"},
@@ -301,9 +301,12 @@ var fencingRegressions = []fencingRegression{
 	{"an image makes the same change to another table", "running twins: A.save B.save"},
 	{"what a replica followed is the same change to another table",
 		"twins: A.write C.follow C.promote B.anew B.save C.save"},
+	{"what a replica followed is another change", ": A.write C.follow C.promote B.anew B.save C.save"},
+	{"a replica makes the same change to another table", "twins: C.promote A.save C.save"},
+	{"a place that was pruned", "running: A.save A.save P.head B.save B.die B.save"},
 }
 
-// TestFencingRegressions runs the sequences that found something.
+// TestFencingRegressions runs single sequences.
 func TestFencingRegressions(t *testing.T) {
 	template, rows := newFencingTemplate(t), fencingRegressions
 	if *fencingOne != "" {

@@ -51,6 +51,7 @@ func (c *Conn) execLeading(ctx context.Context, text string, args []driver.Named
 			return "", nil, err
 		}
 		if len(args)-start < count {
+			// In go-sqlite3's words.
 			return "", nil, fmt.Errorf("not enough args to execute query: want %d got %d",
 				count, len(args)-start)
 		}

@@ -129,3 +129,20 @@ func TestRolesChangeInPlace(t *testing.T) {
 	require.NoError(t, r.DB.Close())
 	requireSameFile(t, primary.path, r.path)
 }
+
+// TestResetHandsOverWhatIsUnread resets the WAL, and lets the next commit begin it anew, while a
+// stream has not read what was in it: it delivers every transaction all the same.
+func TestResetHandsOverWhatIsUnread(t *testing.T) {
+	db, frames := openStreamed(t, "")
+	for range 3 {
+		for range 4 {
+			db.exec(t, "INSERT INTO t(x) VALUES(randomblob(3000))")
+		}
+		var busy, walFrames, copied int
+		row := db.QueryRow("PRAGMA wal_checkpoint(TRUNCATE)")
+		require.NoError(t, row.Scan(&busy, &walFrames, &copied))
+		require.Zero(t, busy)
+	}
+	db.exec(t, "INSERT INTO t(x) VALUES(0)")
+	require.Len(t, queued(t, frames), 3*4+1)
+}

@@ -19,7 +19,7 @@
 // its place.
 //
 // Pruning makes one snapshot of the oldest records, the base, which then is the record of key
-// 1, and raises the floor: the key behind it. What stands under a smaller key does not count.
+// 1, and raises the floor: the key after it. What stands under a smaller key does not count.
 // A writer whose record was pruned finds its place free, so it looks at the floor once it has
 // created its record: below it the record is none.
 //
@@ -55,22 +55,22 @@
 //  1. Up to "store: log written" and "store: log synced": a file in tmp and nothing else. The
 //     log is not saved. The file is removed by the next OpenDirectory, because nobody holds
 //     its lock any more.
-//  2. Behind "store: record created": a record that may or may not survive a power cut. Save
+//  2. After "store: record created": a record that may or may not survive a power cut. Save
 //     had not returned. Whoever meets the record (Save, Records, OpenDirectory) syncs the
 //     folder before relying on it.
-//  3. Behind "store: chain synced": a durable record without all of its other names. The log
+//  3. After "store: chain synced": a durable record without all of its other names. The log
 //     is saved. The next OpenDirectory, or the repeated Save, adds the names.
-//  4. Behind "store: names added": a durable record, all names, and a leftover in tmp: as 1
+//  4. After "store: names added": a durable record, all names, and a leftover in tmp: as 1
 //     and 3 together.
 //
 // A crash during Prune leaves one of these; a flock on the folder chain keeps others out:
 //
-//  5. Behind "prune: base made" and "prune: floor written": a base, durable or not, and the
+//  5. After "prune: base made" and "prune: floor written": a base, durable or not, and the
 //     old floor. Nothing was pruned. The next Prune or OpenDirectory removes the base.
-//  6. Behind "prune: floor raised": the new floor. Who reads it finds the base, which was
+//  6. After "prune: floor raised": the new floor. Who reads it finds the base, which was
 //     durable before it. A power cut that brings back the old floor brings back no loss, for
-//     records are removed only behind the sync of the floor.
-//  7. Behind "prune: record removed": some of the records below the floor are gone, the oldest
+//     records are removed only after the sync of the floor.
+//  7. After "prune: record removed": some of the records below the floor are gone, the oldest
 //     first. The next Prune or OpenDirectory removes the rest. A power cut may bring some
 //     back, which do not count.
 package checkpoint

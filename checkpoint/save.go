@@ -40,10 +40,11 @@ func (d *Directory) Save(ctx context.Context, log *translog.Log) error {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		// Something is missing. If the floor rose it was pruned: try again above it.
 		if now, floorErr := d.readFloor(); floorErr != nil || now == begin {
 			d.forgetFolders()
 			return errors.Join(err, floorErr)
-		} // else what is missing was pruned meanwhile
+		}
 	}
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
@@ -109,8 +110,13 @@ func (d *Directory) publish(
 	crashpoint.Reach(crashpoint.StoreChained)
 	// Unless the place was free because its record had been pruned. A floor that is raised
 	// after this look finds the record as part of the chain.
-	if begin, err := d.readFloor(); err != nil || floor(key) < begin {
-		return errors.Join(err, d.withdraw(begin, record))
+	begin, err := d.readFloor()
+	if err != nil {
+		return err
+	}
+	if floor(key) < begin {
+		_ = d.calls.remove(record) // it counts for nobody, and the next Prune removes it, too
+		return d.takenByBase(begin)
 	}
 	// Only after that: Litestream must not restore a log that the chain may lose again.
 	if err := d.completeNames(record, log); err != nil {
@@ -141,16 +147,6 @@ func (d *Directory) write(ctx context.Context, file *os.File, log *translog.Log)
 		return fmt.Errorf("checkpoint: sync log: %w", err)
 	}
 	return nil
-}
-
-// withdraw takes back a record below the floor, which counts for nobody: the next prune
-// would.
-func (d *Directory) withdraw(begin floor, record string) error {
-	if begin == 0 {
-		return nil // the floor could not be read, and the caller says so
-	}
-	_ = d.calls.remove(record)
-	return d.takenByBase(begin)
 }
 
 // takenByBase says that a place was pruned: the history went on from there long ago.

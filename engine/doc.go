@@ -88,8 +88,8 @@
 // and the place that was fsynced (durable).
 //
 // A record is written over the older one of the two that is not the one fsynced last. A crash
-// behind "state: record written" leaves it, or the one before, or, after a power cut, a torn slot
-// beside the one that was fsynced: then that counts, as if the write had not been. Behind
+// after "state: record written" leaves it, or the one before, or, after a power cut, a torn slot
+// beside the one that was fsynced: then that counts, as if the write had not been. After
 // "state: record synced" it is the durable one, and its slot is not written until the
 // next one is.
 //
@@ -110,9 +110,9 @@
 //  3. If SQLite began the WAL anew for it: the state names the new WAL, without an fsync,
 //     "commit: restart noted".
 //
-// A crash of the process before the commit mark leaves no commit; behind it, one that nobody was
+// A crash of the process before the commit mark leaves no commit; after it, one that nobody was
 // told of. A power cut takes any number of the last commits: none of them was acknowledged,
-// for that comes behind an fsync of the WAL. Behind 3 a killed process finds the frame that
+// for that comes after an fsync of the WAL. After 3 a killed process finds the frame that
 // the state names. A power cut that takes the state of 3 leaves the one that the reset has
 // fsynced, and either the old WAL, whole, with its frame, or the beginning of the new one over
 // a database file that is what that state noted.
@@ -173,7 +173,7 @@
 //
 // # Opening
 //
-// Behind "open: connected" SQLite has recovered the WAL. This is a primary; for a replica see
+// After "open: connected" SQLite has recovered the WAL. This is a primary; for a replica see
 // below. The state counts when the WAL holds the very frame that it names (its salts and
 // running checksum); or when there is another WAL or none, the database file is what it noted
 // (device, inode, size and times), and file_holds is the position of that frame. Then
@@ -192,7 +192,7 @@
 // them to the file meanwhile: the checksum of the whole database is computed once
 // instead.
 //
-// Behind "open: position found" the head of the store is compared, where there is one to ask
+// After "open: position found" the head of the store is compared, where there is one to ask
 // (head.go): a store that has gone on without this database is ErrBehind or ErrFenced, and
 // nothing has been written. Then the WAL and a record of where the open has found the database
 // are fsynced, "open: recorded". A crash before that leaves what was there.
@@ -215,7 +215,7 @@
 //
 //  1. before the commit mark was written: the frame of the anchor. The log was not applied;
 //     what is behind the frame is overwritten by the next one.
-//  2. behind it: the frame of the intent. SQLite's recovery has published the log. When other
+//  2. after it: the frame of the intent. SQLite's recovery has published the log. When other
 //     processes kept the wal-index alive there is no recovery, and it is as in 1: should they
 //     be gone at a later open, the intent is still in the state.
 //  3. after the WAL was copied to the database file: the state noted what that looks like.
@@ -232,7 +232,7 @@
 // "copy: file noted in the state"; TRUNCATE, "copy: WAL emptied". Up to the last the WAL is whole.
 //
 // A replica that is made of a snapshot and logs gets its file last, "restore: file has its
-// name", and its state behind it, "seed: state written". A crash between leaves a file that would
+// name", and its state after it, "seed: state written". A crash between leaves a file that would
 // be adopted as a database of its own: whoever makes a replica removes what an earlier try left.
 //
 // A replica has no guard: everything in its WAL is saved elsewhere. A foreign checkpoint does

@@ -10,7 +10,7 @@ import (
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
 
-// Head tells what the chain is like that the logs of a database go to.
+// Head is what the chain of a store holds at one position, and where it ends.
 type Head struct {
 	// At is what the chain has at the position asked for, zero when no record ends there.
 	At translog.Position
@@ -48,12 +48,12 @@ func (db *DB) compareHead(ctx context.Context) (*Head, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &head, db.mayContinue(ctx, head, last)
+	return &head, db.checkMayContinue(ctx, head, last)
 }
 
-// mayContinue decides whether this database may write behind a head. The caller holds
-// sealing.
-func (db *DB) mayContinue(ctx context.Context, head Head, last point) error {
+// checkMayContinue returns ErrBehind or ErrFenced when this database must not write after a
+// head. The caller holds sealing.
+func (db *DB) checkMayContinue(ctx context.Context, head Head, last point) error {
 	saved, have := db.Saved(), last.position
 	if db.jumpedFrom > 0 && have == db.jumpedFrom+historyJump {
 		have = db.jumpedFrom // the jump is no progress
@@ -78,15 +78,19 @@ func (db *DB) mayContinue(ctx context.Context, head Head, last point) error {
 	return db.fail(fmt.Errorf("%w: %w", ErrFenced, taken))
 }
 
-// meetHead is compareHead for the open of a primary.
-func (db *DB) meetHead(ctx context.Context) error {
+// compareHeadAtOpen is compareHead for a primary, before it takes a write. A store that does
+// not answer is only a warning: it must not keep a database closed.
+func (db *DB) compareHeadAtOpen(ctx context.Context) error {
 	if db.replica.Load() {
 		return nil // it takes what comes next; Promote asks
 	}
 	head, err := db.compareHead(ctx)
-	if err == nil && head != nil && db.inherited != 0 && db.inherited == db.Saved().FrameNo &&
-		head.End.FrameNo < db.inherited {
-		db.continueFrom(head.End)
+	if err == nil && head != nil {
+		// It was promoted without asking, and what the store lacks is unsaved after all.
+		inherits := db.inherited != 0 && db.inherited == db.Saved().FrameNo
+		if inherits && head.End.FrameNo < db.inherited {
+			db.continueFrom(head.End)
+		}
 	}
 	if err == nil || errors.Is(err, ErrBehind) || errors.Is(err, ErrFenced) {
 		return err

@@ -102,7 +102,7 @@ func (db *DB) start(ctx context.Context, empty bool) error {
 	}
 	crashpoint.Reach(crashpoint.OpenResumed)
 	db.guardedFrom = db.last.position
-	if err := db.meetHead(ctx); err != nil {
+	if err := db.compareHeadAtOpen(ctx); err != nil {
 		return err // and nothing is recorded
 	}
 	return db.recordOpen(found)

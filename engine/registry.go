@@ -32,8 +32,8 @@ type openFile struct {
 // one of Release. A missing file is created, unless Options.MustExist.
 //
 // It returns ErrInUse when another process has it, ErrHardLink, ErrState, ErrBehind,
-// ErrRole, ErrSettings, ErrVersion, fs.ErrNotExist, and SQLite's own errors for a file
-// that is not a database.
+// ErrFenced (by what Options.ReadHead tells), ErrRole, ErrSettings, ErrVersion,
+// fs.ErrNotExist, and SQLite's own errors for a file that is not a database.
 func Acquire(ctx context.Context, path string, options Options) (*DB, error) {
 	options = options.withDefaults()
 	for {

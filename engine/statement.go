@@ -8,6 +8,7 @@ import (
 	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
 )
 
-// EndStatement ends a prepared statement that has run, so that what it wrote is committed
-// outside a transaction, or the error says why not. It must not be closed.
+// EndStatement ends a prepared statement that has run and is still open, so that what it wrote
+// is committed, outside a transaction. It returns SQLite's error of the commit: nothing of
+// the statement was committed then.
 func EndStatement(statement *sqlite3.SQLiteStmt) error { return sqlite.ResetStatement(statement) }

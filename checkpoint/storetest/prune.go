@@ -116,7 +116,8 @@ func prunedPlaceIsNeverFreeAgain(t *testing.T, backend Backend) {
 	requireRestores(t, store, h)
 }
 
-// Goal: so it is for a saver who looked before the prune and creates behind it.
+// Goal: a saver who looked before the prune, and creates its record after it, is told that the
+// place is taken.
 // Method: strangers save at all places at the same time as somebody prunes, many times.
 func saveThatMeetsAPruneIsRefused(t *testing.T, backend Backend) {
 	h := NewHistory(seed, 0)

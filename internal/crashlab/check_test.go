@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"github.com/mylibsql/mylibsql"
 	"github.com/mylibsql/mylibsql/checkpoint"
@@ -140,7 +139,7 @@ func (w *world) checkRestore(folder string, store checkpoint.Store) (lost []int6
 		return nil, fmt.Errorf("restore: %w", err)
 	}
 	found, err := rowsOf(path)
-	if err != nil && !strings.Contains(err.Error(), "no such table") {
+	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
 	return w.oracle.judge(found, w.oracle.acked)
@@ -190,7 +189,7 @@ func (w *world) checkPrimary(folder string, store checkpoint.Store) (lost []int6
 	}
 	path := filepath.Join(folder, w.primary, "app.db")
 	found, err := rowsOf(path)
-	if err != nil && !strings.Contains(err.Error(), "no such table") {
+	if err != nil {
 		return nil, err
 	}
 	lost, err = w.oracle.judge(found, w.oracle.acked, w.oracle.streamed)

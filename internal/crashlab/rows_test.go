@@ -17,11 +17,11 @@ const rowBytesMax = 1500
 // content is what a row holds, from its id alone, so that a wrong byte is seen.
 func content(id int64) []byte {
 	random := rand.New(rand.NewPCG(uint64(id), 0))
-	bytes := make([]byte, random.IntN(rowBytesMax))
-	for i := range bytes {
-		bytes[i] = byte(random.Uint32())
+	text := make([]byte, random.IntN(rowBytesMax))
+	for i := range text {
+		text[i] = byte(random.Uint32())
 	}
-	return bytes
+	return text
 }
 
 // oracle knows of every row what may have become of it.
@@ -69,10 +69,18 @@ func rowsOf(path string) (map[int64]bool, error) {
 	}
 	defer func() { _ = db.Close() }()
 	var sound string
-	if err := db.QueryRow("PRAGMA integrity_check").Scan(&sound); err != nil || sound != "ok" {
-		return nil, fmt.Errorf("integrity_check of %s: %s %w", path, sound, err)
+	if err := db.QueryRow("PRAGMA integrity_check").Scan(&sound); err != nil {
+		return nil, err
+	}
+	if sound != "ok" {
+		return nil, fmt.Errorf("integrity_check of %s: %s", path, sound)
 	}
 	found := map[int64]bool{}
+	var tables int
+	err = db.QueryRow("SELECT count(*) FROM sqlite_master WHERE name = 'rows'").Scan(&tables)
+	if err != nil || tables == 0 {
+		return found, err // it died before it had made the table
+	}
 	rows, err := db.Query("SELECT id, x FROM rows")
 	if err != nil {
 		return nil, err

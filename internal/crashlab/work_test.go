@@ -284,9 +284,6 @@ func (c *child) catchUp() error {
 			return err
 		}
 		log, err := c.faulty.Open(context.Background(), record)
-		if errors.Is(err, fs.ErrNotExist) && errors.Is(err, checkpoint.ErrPruned) {
-			return err
-		}
 		if err != nil {
 			return err
 		}
@@ -414,7 +411,6 @@ func (c *child) handOver() error {
 		return err
 	}
 	ctx := context.Background()
-	say("handing", 0)
 	if err := c.primary.lib.CheckpointAndDemote(ctx, c.store.Save); err != nil {
 		return err
 	}
@@ -426,7 +422,6 @@ func (c *child) handOver() error {
 	if err != nil {
 		return err
 	}
-	say("promoting", 0)
 	if err := c.replica.lib.Promote(ctx); err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ import (
 // keeps from being used again, a folder by its path; all on one file system.
 const JournalEnv = "MYLIBSQL_CRASHLAB_JOURNAL"
 
-// Fault lets the next syncs fail in a test: it gets the path, and the error that it returns
-// is that of the sync.
+// Fault is called by every sync of a test, from any goroutine, with the path. The error that it
+// returns is that of the sync; one that only watches returns nil.
 var Fault atomic.Pointer[func(path string) error]
 
 // sight is what was there before a sync: at the least that is durable behind it.
@@ -68,7 +68,8 @@ func copyFile(journal string, file *os.File) (sight, error) {
 	return sight{copied.Name(), contentName(journal, info), file.Name()}, nil
 }
 
-// isDatabase tells files that must not get a second link, by which the journal would know them.
+// isDatabase tells database files by their names: the engine refuses one with a second link, by
+// which the journal would know it.
 func isDatabase(name string) bool {
 	return strings.HasSuffix(name, ".db") || strings.HasSuffix(name, ".restore")
 }

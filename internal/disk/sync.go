@@ -7,9 +7,10 @@ import (
 )
 
 // ErrSync is returned when an fsync failed: nobody knows what is durable.
-var ErrSync = errors.New("fsync failed")
+var ErrSync = errors.New("disk: fsync failed")
 
-// SyncFile makes the content of a file durable, not its name.
+// SyncFile makes the content of a file durable, not its name. It returns ErrSync, with the
+// system's error, when the fsync failed. Safe for concurrent use.
 func SyncFile(file *os.File) error {
 	seen, err := seeFile(file)
 	if err != nil {
@@ -22,7 +23,8 @@ func SyncFile(file *os.File) error {
 }
 
 // SyncFolder makes the names in a folder durable: those that were added, those that were
-// removed, and what they stand for.
+// removed, and what they stand for. It returns ErrSync as SyncFile does; any other error
+// means that no fsync was tried.
 func SyncFolder(path string) error {
 	seen, err := seeFolder(path)
 	if err != nil {
