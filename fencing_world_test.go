@@ -484,7 +484,7 @@ func (w *fencingWorld) checkRows(path string) error {
 			return err
 		}
 		found[fencingKey(who, id)] = true
-		if id > fencingUndone {
+		if id >= fencingUndone {
 			return fmt.Errorf("%s%d was rolled back, and is restored", who, id)
 		}
 	}

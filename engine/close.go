@@ -74,6 +74,7 @@ func (db *DB) settleBeforeClose() error {
 	if err != nil || !complete {
 		return err
 	}
+	crashpoint.Reach(crashpoint.CloseUnlocked)
 	// What a foreign writer commits from here on must stay in the WAL: the record does
 	// not know it.
 	now, _, err := db.observeIndex()

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
+	"github.com/mylibsql/mylibsql/internal/crashpoint"
 	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
@@ -163,4 +164,35 @@ func namesIn(t *testing.T, folder string) map[string]bool {
 		names[entry.Name()] = true
 	}
 	return names
+}
+
+// TestForeignCommitBehindTheLastLook lets another program commit, and leave, when a close has let
+// the write lock go and has not closed its connections: the commit stays in the WAL, and the next
+// open goes on with it.
+func TestForeignCommitBehindTheLastLook(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	db, err := openAt(t, path, Options{PageSize: 1024})
+	require.NoError(t, err)
+	db.exec(t, "CREATE TABLE t(id INTEGER PRIMARY KEY, x BLOB)")
+	db.checkpoint(t)
+	position := db.Committed()
+	act := func(point crashpoint.Point) {
+		if point != crashpoint.CloseUnlocked {
+			return
+		}
+		foreign := openPlain(t, path, "")
+		_, err := foreign.Exec("INSERT INTO t(x) VALUES('foreign')")
+		require.NoError(t, errors.Join(err, foreign.Close()))
+	}
+	crashpoint.OnReach.Store(&act)
+	defer crashpoint.OnReach.Store(nil)
+	require.ErrorIs(t, db.close(), ErrUnsaved)
+	crashpoint.OnReach.Store(nil)
+	require.FileExists(t, path+"-wal")
+	again, err := openAt(t, path, Options{})
+	require.NoError(t, err)
+	require.Greater(t, again.Committed(), position)
+	require.Less(t, again.Committed(), position+historyJump/2, "it starts over")
+	again.checkpoint(t)
+	require.NoError(t, again.close())
 }

@@ -152,3 +152,71 @@ func TestSyncsOfAnOpenAndARestore(t *testing.T) {
 	}))
 	require.NoError(t, db.Close())
 }
+
+// Goal: the same for a replica and for changes of role.
+// Method: as above; the primary and the replica are told apart by the name.
+func TestSyncsOfAReplica(t *testing.T) {
+	folder, ctx := t.TempDir(), t.Context()
+	var logs []*mylibsql.Log
+	keep := func(_ context.Context, log *mylibsql.Log) error {
+		clone, err := log.Clone()
+		logs = append(logs, clone)
+		return err
+	}
+	open := func(name string) (*sql.DB, *mylibsql.Connector) {
+		connector, err := mylibsql.NewConnector("file:"+filepath.Join(folder, name), nil)
+		require.NoError(t, err)
+		db := sql.OpenDB(connector)
+		t.Cleanup(func() { _ = db.Close() })
+		return db, connector
+	}
+	db, primary := open("a.db")
+	commit := func() {
+		_, err := db.Exec("CREATE TABLE IF NOT EXISTS t(x); INSERT INTO t VALUES(1)")
+		require.NoError(t, err)
+	}
+	save := func() { commit(); _, err := primary.Checkpoint(ctx, keep); require.NoError(t, err) }
+	for range 4 {
+		save()
+	}
+	other, replica := open("b.db?_role=replica")
+	require.NoError(t, other.Ping())
+	require.NoError(t, replica.Replicate(ctx, logs[0]))
+
+	var trace []string
+	watch := func(path string) error {
+		trace = append(trace, strings.TrimPrefix(path, folder+"/"))
+		return nil
+	}
+	disk.Fault.Store(&watch)
+	defer disk.Fault.Store(nil)
+	wal, state := "b.db-wal", "b.db-mylibsql/state"
+	for _, step := range []struct {
+		name string
+		work func() error
+		want []string
+	}{
+		{"a log", func() error { return replica.Replicate(ctx, logs[1]) }, nil},
+		{"Sync", func() error { return replica.Sync(ctx) }, []string{wal, state}},
+		{"copy", func() error { _, err := other.Exec("PRAGMA wal_checkpoint(TRUNCATE)"); return err },
+			[]string{wal, state, state}},
+		{"the first log of a WAL", func() error { return replica.Replicate(ctx, logs[2]) },
+			[]string{wal}},
+		{"Promote", func() error { return replica.Promote(ctx) }, []string{wal, state}},
+		{"Demote", func() error { return replica.Demote(ctx) }, []string{wal, state}},
+	} {
+		trace = nil
+		require.NoError(t, step.work(), step.name)
+		require.Equal(t, step.want, trace, step.name)
+	}
+
+	frames, err := primary.Frames(ctx, mylibsql.Position{})
+	require.NoError(t, err)
+	commit()
+	_, err = frames.Next(ctx)
+	require.NoError(t, err)
+	trace = nil
+	require.NoError(t, frames.AckReplicated(primary.Stats().Committed))
+	require.Equal(t, []string{"a.db-wal"}, trace)
+	require.NoError(t, frames.Close())
+}

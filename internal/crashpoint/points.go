@@ -52,6 +52,7 @@ const (
 	CloseDurable  Point = "close: all durable"
 	CloseCopied   Point = "close: WAL copied"
 	CloseSettled  Point = "close: file noted in the state"
+	CloseUnlocked Point = "close: write lock let go"
 	CloseRemoved  Point = "close: WAL removed"
 )
 
@@ -102,7 +103,7 @@ func All() []Point {
 		OfferAnswered, OfferMoved, OfferForgot, OfferRecorded, OutboxWritten,
 		OutboxSynced, OutboxMerged, ResetLocked, ResetDurable, ResetOpen, ResetCopied,
 		ResetGuarded, ResetSettled, StateWritten, StateSynced, OpenConnected,
-		OpenResumed, OpenRecorded, CloseDurable, CloseCopied, CloseSettled, CloseRemoved,
+		OpenResumed, OpenRecorded, CloseDurable, CloseCopied, CloseSettled, CloseUnlocked, CloseRemoved,
 		ApplyWritten, ApplyIndexed, ApplyIntended, ApplyMarked, ApplyPublished,
 		ApplyCommitted, CopySynced, CopyDone, CopyNoted, TruncateDone, BackFound,
 		BackApplied, AckSynced, AckRecorded, RoleSynced, RoleRecorded, RoleSwitched,
