@@ -201,10 +201,10 @@
 //
 // The last close does what a reset does, under the same locks, and notes in the state what the
 // database file looks like before the WAL goes: "close: all durable", "close: WAL copied",
-// "close: file noted in the state", "close: write lock let go". SQLite removes the WAL with its last connection, "close:
-// WAL removed". When a foreign writer is busy, or committed since, the WAL stays as it is, and
-// the next open finds the state's frame in it. A power cut may bring the WAL back, whole:
-// all of it is in the file already.
+// "close: file noted in the state", "close: write lock let go". SQLite removes the WAL with its
+// last connection, "close: WAL removed". When a foreign writer is busy, or committed since, the
+// WAL stays as it is, and the next open finds the state's frame in it. A power cut may bring
+// the WAL back, whole: all of it is in the file already.
 //
 // # A replica, step by step
 //

@@ -198,8 +198,10 @@ func TestSyncsOfAReplica(t *testing.T) {
 	}{
 		{"a log", func() error { return replica.Replicate(ctx, logs[1]) }, nil},
 		{"Sync", func() error { return replica.Sync(ctx) }, []string{wal, state}},
-		{"copy", func() error { _, err := other.Exec("PRAGMA wal_checkpoint(TRUNCATE)"); return err },
-			[]string{wal, state, state}},
+		{"copy", func() error {
+			_, err := other.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
+			return err
+		}, []string{wal, state, state}},
 		{"the first log of a WAL", func() error { return replica.Replicate(ctx, logs[2]) },
 			[]string{wal}},
 		{"Promote", func() error { return replica.Promote(ctx) }, []string{wal, state}},

@@ -30,7 +30,7 @@ type world struct {
 	primary string
 	lives   int64
 	oracle  *oracle
-	broken  bool // the replica was being made anew, or has to be
+	broken  bool   // the replica was being made anew, or has to be
 	lost    string // node that was given up, and may hold what nobody else does
 	chain   chain
 	head    mylibsql.FrameNo // of the primary at the last check
