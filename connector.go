@@ -183,32 +183,36 @@ func (c *Connector) Driver() driver.Driver {
 // returns nil.
 func (c *Connector) Close() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil
-	}
+	wasClosed := c.closed
 	c.closed = true
-	if c.engine == nil {
-		return nil
+	c.mu.Unlock()
+	if wasClosed || c.engine == nil {
+		return nil // nobody sets it any more
 	}
 	return hideBadConn(errors.Join(c.saveRest(), c.engine.Release()))
 }
 
-// saveRest is the final Checkpoint of a primary. One that only learns that an earlier log was
-// saved after all leaves the rest to a second one.
+// saveRest is the final Checkpoint of a primary.
 func (c *Connector) saveRest() error {
 	if c.options.Store == nil || c.options.CloseTimeout <= 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.options.CloseTimeout)
 	defer cancel()
-	for range 2 {
+	for try := 1; ; try++ {
 		if stats := c.engine.Stats(); stats.Role != RolePrimary || stats.Saved == stats.Committed {
 			return nil
 		}
-		if _, err := c.engine.Checkpoint(ctx, c.options.Store.Save); err != nil {
+		_, err := c.engine.Checkpoint(ctx, c.options.Store.Save)
+		if err != nil && (try == finalCheckpointTries || !errors.Is(err, ErrGap)) {
 			return fmt.Errorf("mylibsql: final checkpoint: %w", err)
 		}
+		if try == finalCheckpointTries {
+			return nil
+		}
 	}
-	return nil
 }
+
+// finalCheckpointTries is how often Close saves: a lost answer, or a store that ends before a
+// promotion, each take another try.
+const finalCheckpointTries = 3

@@ -359,10 +359,10 @@ func (w *fencingWorld) finish() error {
 
 // survive lets everybody save who thinks that it is the primary, twice, and returns who still can.
 func (w *fencingWorld) survive() (survivor *fencingActor, err error) {
-	for range 2 {
+	for round := range 2 {
 		for _, a := range w.actors {
-			if a.replica {
-				continue
+			if a.replica || round > 0 && a.db == nil {
+				continue // it takes no writes, or has just been refused
 			}
 			if err := a.settle(); err != nil {
 				return nil, err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"slices"
 )
 
 // go-sqlite3 runs a text of several statements one after the other, and ends each of them
@@ -42,8 +43,8 @@ func (c *Conn) execLeading(ctx context.Context, text string, args []driver.Named
 ) {
 	for start := 0; ; {
 		rest := c.session.Tail(text)
-		if rest == "" {
-			return text, argumentsOf(args, start, len(args)), nil
+		if rest == "" || rest == text || ctx.Err() != nil {
+			return text, argumentsOf(args, start, len(args)), ctx.Err()
 		}
 		first := text[:len(text)-len(rest)]
 		count, err := c.countParameters(ctx, first)
@@ -79,16 +80,17 @@ func (c *Conn) countParameters(ctx context.Context, text string) (int, error) {
 	return statement.NumInput(), statement.Close()
 }
 
-// argumentsOf are the arguments of one of several statements, from start to end, with the places
-// that they have in it, and those with a name, which all of them share.
+// argumentsOf are the arguments of one of several statements: those from start to end, and
+// behind them the others that have a name, which all statements share.
 func argumentsOf(args []driver.NamedValue, start, end int) []driver.NamedValue {
-	var own []driver.NamedValue
+	own := slices.Clone(args[start:end])
 	for i, arg := range args {
-		if (i < start || i >= end) && arg.Name == "" {
-			continue
+		if (i < start || i >= end) && arg.Name != "" {
+			own = append(own, arg)
 		}
-		arg.Ordinal = len(own) + 1
-		own = append(own, arg)
+	}
+	for i := range own {
+		own[i].Ordinal = i + 1
 	}
 	return own
 }

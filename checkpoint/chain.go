@@ -220,7 +220,7 @@ func (d *Directory) isPruned(begin floor, key translog.FrameNo) (bool, error) {
 
 // gap says that a chain ends at have and that log, or a record not looked at, continues
 // want.
-func gap(have, want translog.Position, log *translog.Log) error {
+func gap(have, want translog.Position, log *translog.Log) *translog.GapError {
 	wrong := &translog.GapError{Have: have, Want: want}
 	if log != nil {
 		wrong.First, wrong.Last = log.First(), log.Last()

@@ -67,9 +67,9 @@
 //
 //  5. After "prune: base made" and "prune: floor written": a base, durable or not, and the
 //     old floor. Nothing was pruned. The next Prune or OpenDirectory removes the base.
-//  6. After "prune: floor raised": the new floor. Who reads it finds the base, which was
-//     durable before it. A power cut that brings back the old floor brings back no loss, for
-//     records are removed only after the sync of the floor.
+//  6. After "prune: floor renamed" and "prune: floor raised": the new floor. Who reads it finds
+//     the base, which was durable before it. A power cut that brings back the old floor brings
+//     back no loss, for whoever removes records syncs the folder first.
 //  7. After "prune: record removed": some of the records below the floor are gone, the oldest
 //     first. The next Prune or OpenDirectory removes the rest. A power cut may bring some
 //     back, which do not count.

@@ -79,6 +79,7 @@ func (d *Directory) raiseFloor(to floor) error {
 	if err := d.calls.rename(temporary.Name(), d.floorPath()); err != nil {
 		return fmt.Errorf("checkpoint: raise floor: %w", err)
 	}
+	crashpoint.Reach(crashpoint.PruneRenamed)
 	return d.syncChain()
 }
 

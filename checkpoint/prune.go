@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
 	"github.com/mylibsql/mylibsql/internal/crashpoint"
@@ -137,6 +138,10 @@ func (d *Directory) removePruned(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Whoever raised the floor may have died before its own sync: nothing goes before that.
+	if err := d.syncChain(); err != nil {
+		return err
+	}
 	var pruned []string
 	for _, key := range sortedKeys(names) {
 		if floor(key) < begin {
@@ -145,7 +150,9 @@ func (d *Directory) removePruned(ctx context.Context) error {
 	}
 	for _, name := range names {
 		// Of an earlier floor, or of a Prune that did not get to raise it.
-		if isBase(name) && (begin == 0 || name != begin.base()) {
+		// With neither a floor nor a first record it may be all that is left: it stays.
+		whole := begin > 0 || slices.Contains(names, keyName(1))
+		if isBase(name) && whole && (begin == 0 || name != begin.base()) {
 			pruned = append(pruned, name)
 		}
 	}

@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,6 +45,7 @@ func TestPruneMakesTheseCallsInThisOrder(t *testing.T) {
 			calls = append(calls, call)
 		}
 	}
+	want = append(want, "syncdir ltx/chain") // before each removal of what is below a floor
 	require.Equal(t, want, calls[:len(want)])
 	for _, call := range calls[len(want):] {
 		require.Regexp(t, "^remove (0|9|chain)/", call)
@@ -144,4 +147,38 @@ func TestPlaceThatIsPrunedBeforeTheLinkIsTaken(t *testing.T) {
 	require.Equal(t, h.end, taken.End)
 	require.Len(t, records(t, open(t, root), 0), 1)
 	requireRestored(t, open(t, root), h)
+}
+
+// Goal: a floor that its raiser did not make durable costs nothing when power fails.
+// Method: a process dies between the rename of the floor and the sync; the next one opens the store,
+// and must sync before it removes. Then the floor and what was removed later is taken back as a
+// power cut may: the base stays, and is told of rather than an empty store.
+func TestFloorThatIsNotDurableRemovesNothing(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "store")
+	store, h := open(t, root), newHistory(t)
+	h.save(store, 3)
+	store.calls.syncFolder = func(path string) error {
+		if _, err := os.Stat(store.floorPath()); err == nil {
+			return errCrash
+		}
+		return systemCalls().syncFolder(path)
+	}
+	require.ErrorIs(t, store.Prune(t.Context(), h.end.FrameNo), errCrash)
+	second := &Directory{root: root, calls: systemCalls(), ready: map[string]bool{}}
+	watching := &watch{limit: -1}
+	second.calls = watching.calls()
+	require.NoError(t, second.open())
+	sync := slices.Index(watching.trace, "syncdir ltx/chain")
+	remove := slices.IndexFunc(watching.trace, func(call string) bool {
+		return strings.HasPrefix(call, "remove ")
+	})
+	require.GreaterOrEqual(t, sync, 0)
+	require.Less(t, sync, remove)
+	requireRestored(t, open(t, root), h)
+
+	require.NoError(t, os.Remove(store.floorPath()))
+	again := open(t, root)
+	bases, err := filepath.Glob(filepath.Join(again.folder(chainFolder), "base-*"))
+	require.NoError(t, err)
+	require.Len(t, bases, 1)
 }

@@ -275,7 +275,9 @@ func (d *Directory) continues(
 	follows := log.Follows()
 	switch {
 	case before.Last() < follows.FrameNo:
-		return fmt.Errorf("checkpoint: save log: %w", gap(before.End(), follows, log))
+		wrong := gap(before.End(), follows, log)
+		wrong.NodeID = before.NodeID()
+		return fmt.Errorf("checkpoint: save log: %w", wrong)
 	case before.End() != follows:
 		// Another history passed through this position. Damage must not pass for one, and
 		// who is told so relies on the record.

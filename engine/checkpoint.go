@@ -108,7 +108,7 @@ func (db *DB) prepareOffer(ctx context.Context) (*offer, error) {
 	if err != nil || log == nil {
 		return nil, err
 	}
-	if err := db.noteOffer(log.End()); err != nil {
+	if err := db.noteOffer(offeredLog{log.End(), log.NodeID()}); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	crashpoint.Reach(crashpoint.OfferNoted)
@@ -192,7 +192,10 @@ func (db *DB) settleOffer(ctx context.Context, o *offer, answer error) error {
 	}
 	var gap *translog.GapError
 	switch _, full := db.offerLimit(); {
-	case errors.As(answer, &gap) && db.isInherited(o, gap):
+	case errors.As(answer, &gap) && db.continuesPromotion(o, gap):
+		if !gap.Have.IsZero() && gap.NodeID != 0 && !db.isInherited(gap.Have, gap.NodeID) {
+			return errors.Join(db.fail(fmt.Errorf("%w: %w", ErrFenced, answer)), closeErr)
+		}
 		db.continueFrom(gap.Have)
 	case !full && !db.everSaved():
 		db.startOver() // the first log is a snapshot, made anew rather than merged
@@ -221,15 +224,17 @@ func (db *DB) confirm(end translog.Position, observed time.Time) {
 
 // settleTaken handles a place in the history that is taken. When the log there is one
 // that was offered from here, its save had succeeded and only the answer was lost: it
-// counts, and the next Checkpoint continues from its end. So it is when the state does not
-// know of the offer, for a power cut took that back, and the database had the very content
-// of the log's end there. Any other log was written by another primary, as its NodeID tells
-// even where both came to the same checksum.
+// counts, and the next Checkpoint continues from its end. A log that this database took as a
+// replica, and that reached the store late, is continued by a snapshot. Any other log was
+// written by another primary.
 func (db *DB) settleTaken(
 	ctx context.Context, o *offer, taken *translog.TakenError, answer error,
 ) error {
-	known := db.wasOffered(taken.End) || db.hadContent(context.WithoutCancel(ctx), taken.End)
-	if !known || !db.mayBeOurs(taken) {
+	if !db.isOurs(context.WithoutCancel(ctx), taken.End, taken.NodeID) {
+		if db.isInherited(taken.End, taken.NodeID) {
+			db.continueFrom(taken.End)
+			return nil
+		}
 		return db.fail(fmt.Errorf("%w: %w", ErrFenced, answer))
 	}
 	db.confirm(taken.End, o.observed)
@@ -240,23 +245,38 @@ func (db *DB) settleTaken(
 	return nil
 }
 
-// mayBeOurs reports whether a saved log can be of this database's own history: written by
-// it, or before it was promoted by whom it followed.
-func (db *DB) mayBeOurs(taken *translog.TakenError) bool {
+// isOurs reports whether a saved log was written by this database: it was offered from here,
+// under the NodeID that it has. So it is when the state does not know of the offer, for a
+// power cut took that back, and the database had the very content of the log's end there,
+// and the NodeID is one of its own. The end alone tells nothing: two histories can have a
+// checksum in common. The caller holds sealing.
+func (db *DB) isOurs(ctx context.Context, end translog.Position, node uint64) bool {
 	db.mu.Lock()
-	defer db.mu.Unlock()
-	return taken.NodeID == 0 || taken.NodeID == db.historyID ||
-		taken.End.FrameNo <= db.inherited
+	offered := slices.ContainsFunc(db.offered, func(o offeredLog) bool {
+		return o.Position == end && (node == 0 || o.NodeID == node)
+	})
+	own := node == 0 || node == db.historyID
+	db.mu.Unlock()
+	return offered || (own || db.knowsWriter(node, end.FrameNo)) && db.hadContent(ctx, end)
 }
 
-// isInherited reports whether an offer is the first one after a promotion, and the store
-// ends before it: it continues what this database took as a replica.
-func (db *DB) isInherited(o *offer, gap *translog.GapError) bool {
+// continuesPromotion reports whether an offer is the first one after a promotion, and the
+// store ends before it: it continues what this database took as a replica.
+func (db *DB) continuesPromotion(o *offer, gap *translog.GapError) bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	follows := o.log.Follows()
 	return db.inherited != 0 && follows.FrameNo == db.inherited && gap.Want == follows &&
 		gap.Have.FrameNo < db.inherited
+}
+
+// isInherited reports whether a saved log is part of what this database took as a replica,
+// as its writer tells.
+func (db *DB) isInherited(end translog.Position, node uint64) bool {
+	db.mu.Lock()
+	inherited := db.inherited
+	db.mu.Unlock()
+	return end.FrameNo <= inherited && db.knowsWriter(node, end.FrameNo)
 }
 
 // continueFrom makes the next log a snapshot that continues the store's end, which is
@@ -271,13 +291,6 @@ func (db *DB) continueFrom(end translog.Position) {
 	}
 }
 
-// wasOffered reports whether a log that ends there was offered from here.
-func (db *DB) wasOffered(end translog.Position) bool {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	return slices.Contains(db.offered, end)
-}
-
 func (db *DB) isClosed() bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -288,14 +301,14 @@ func (db *DB) isClosed() bool {
 // the store tells by the log's end that it was ours. A killed process finds it in the state;
 // after a power cut the WAL, which was fsynced, tells what the content was. For that the
 // state must name a frame of this WAL, so the first offer after a restart is fsynced.
-func (db *DB) noteOffer(end translog.Position) error {
+func (db *DB) noteOffer(o offeredLog) error {
 	db.mu.Lock()
 	before := db.offered
-	if !slices.Contains(before, end) {
+	if !slices.Contains(before, o) {
 		// Far past the bound, which takes histories that start over again and again for
 		// other reasons, the oldest is forgotten: the record has its limits.
-		excess := max(0, len(before)+1-offeredMax*3/2)
-		db.offered = append(slices.Clone(before[excess:]), end)
+		excess := max(0, len(before)+1-offeredRememberedMax)
+		db.offered = append(slices.Clone(before[excess:]), o)
 	}
 	db.mu.Unlock()
 	err := db.writeRecord(!db.isAnchored())
@@ -309,3 +322,6 @@ func (db *DB) noteOffer(end translog.Position) error {
 
 // offeredMax bounds the offers that are remembered while their outcome is unknown.
 const offeredMax = 64
+
+// offeredRememberedMax bounds them when the history starts over meanwhile, again and again.
+const offeredRememberedMax = 200

@@ -49,27 +49,28 @@ type DB struct {
 	replica   atomic.Bool   // the role; written under sealing and mu, to true with the gate
 	sealsAll  atomic.Bool   // who has sealing reads the whole database
 
-	mu                sync.Mutex          // guards what follows; held for moments only
-	last              point               // the last commit seen
-	saved             translog.Position   // on a replica the end of the last log
-	acknowledged      translog.FrameNo    // through live streams
-	offered           []translog.Position // ends of logs whose save has an unknown outcome
-	historyID         uint64              // NodeID of the logs, 0 for a replica that has none yet
-	guardedFrom       translog.FrameNo    // the database file holds nothing after it
-	jumpedFrom        translog.FrameNo    // at open: where the history that started over ended
-	inherited         translog.FrameNo    // position of a promotion, until the first save
-	mustSnapshot      bool                // the next log must be one, also after a reopen
-	published         uint32              // of a replica: number of the last commit that we made
-	diverged          bool                // of a replica: somebody else wrote to it
-	intent            *anchor             // of a replica: what is being applied
-	goingBackTo       *anchor             // of a replica that is being opened: see goBackTo
-	synced            point               // the last one that an fsync of the WAL covers
-	failure           error               // set once: why nothing will be saved any more
-	closed            bool                // the wal-index must not be read any more
-	unsavedSince      time.Time           // of the oldest unsaved commit; zero when all is saved
-	ackWaiters        waitList            // for positions to be saved or acknowledged
-	positionWaiters   waitList            // for positions to be committed or applied
-	streams           []*Frames           // open live streams
+	mu                sync.Mutex        // guards what follows; held for moments only
+	last              point             // the last commit seen
+	saved             translog.Position // on a replica the end of the last log
+	acknowledged      translog.FrameNo  // through live streams
+	offered           []offeredLog      // logs whose save has an unknown outcome
+	writers           []writer          // of the history before this one, the newest last
+	historyID         uint64            // NodeID of the logs, 0 for a replica that has none yet
+	guardedFrom       translog.FrameNo  // the database file holds nothing after it
+	jumpedFrom        translog.FrameNo  // at open: where the history that started over ended
+	inherited         translog.FrameNo  // position of a promotion, until the first save
+	mustSnapshot      bool              // the next log must be one, also after a reopen
+	published         uint32            // of a replica: number of the last commit that we made
+	diverged          bool              // of a replica: somebody else wrote to it
+	intent            *anchor           // of a replica: what is being applied
+	goingBackTo       *anchor           // of a replica that is being opened: see goBackTo
+	synced            point             // the last one that an fsync of the WAL covers
+	failure           error             // set once: why nothing will be saved any more
+	closed            bool              // the wal-index must not be read any more
+	unsavedSince      time.Time         // of the oldest unsaved commit; zero when all is saved
+	ackWaiters        waitList          // for positions to be saved or acknowledged
+	positionWaiters   waitList          // for positions to be committed or applied
+	streams           []*Frames         // open live streams
 	pendingAcks       ackCount
 	walLimit          uint32        // Options.WALLimitFrames
 	resetFrame        uint32        // WAL frame at the last attempt to reset

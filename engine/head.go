@@ -58,24 +58,37 @@ func (db *DB) checkMayContinue(ctx context.Context, head Head, last point) error
 	if db.jumpedFrom > 0 && have == db.jumpedFrom+historyJump {
 		have = db.jumpedFrom // the jump is no progress
 	}
-	taken := &translog.TakenError{
-		At: saved.FrameNo + 1, First: saved.FrameNo + 1, Last: head.End.FrameNo,
-		End: head.End, NodeID: head.NodeID,
-	}
+	end := head.End
 	switch {
-	case head.End.FrameNo > have:
-		return &BehindError{Have: have, Want: head.End.FrameNo}
-	case !head.At.IsZero() && head.At.FrameNo == saved.FrameNo && head.At != saved:
-		taken.Last, taken.End = head.At.FrameNo, head.At
-	case head.End.FrameNo <= saved.FrameNo:
+	case end.FrameNo > have:
+		return &BehindError{Have: have, Want: end.FrameNo}
+	case head.At.FrameNo == saved.FrameNo && !head.At.IsZero():
+		if end = head.At; end == saved {
+			end = head.End
+		}
+	case end.IsZero():
+		return nil // an empty store has no history that could be another one
+	}
+	replica := db.replica.Load()
+	took := replica || db.inherited != 0 // the logs of others
+	known := head.NodeID == 0 || db.knowsWriter(head.NodeID, end.FrameNo)
+	switch {
+	case end.FrameNo == saved.FrameNo && end != saved: // another content
+	case end == saved && (!took || known):
 		return nil
-	case (db.wasOffered(head.End) || db.hadContent(ctx, head.End)) && db.mayBeOurs(taken):
+	case end.FrameNo < saved.FrameNo && !took:
+		return nil // the store has lost its end, and the next save will say so
+	case took && end.FrameNo <= max(saved.FrameNo, db.inherited) && known:
+		return nil // it may have taken more than the store has, but not other
+	case db.isOurs(ctx, end, head.NodeID):
 		return nil // an answer that was lost: the next Checkpoint finds it
 	}
-	if db.replica.Load() {
-		return fmt.Errorf("%w: the replica holds %v: %w", ErrFenced, saved, taken)
+	failure := fmt.Errorf("%w: the store goes on to %v, which is not part of the history here "+
+		"up to %v", ErrFenced, end, saved)
+	if replica {
+		return failure
 	}
-	return db.fail(fmt.Errorf("%w: %w", ErrFenced, taken))
+	return db.fail(failure)
 }
 
 // compareHeadAtOpen is compareHead for a primary, before it takes a write. A store that does
@@ -89,7 +102,8 @@ func (db *DB) compareHeadAtOpen(ctx context.Context) error {
 		// It was promoted without asking, and what the store lacks is unsaved after all.
 		inherits := db.inherited != 0 && db.inherited == db.Saved().FrameNo
 		if inherits && head.End.FrameNo < db.inherited {
-			db.continueFrom(head.End)
+			db.saved, db.mustSnapshot = head.End, true // the open records it
+			db.startOver()
 		}
 	}
 	if err == nil || errors.Is(err, ErrBehind) || errors.Is(err, ErrFenced) {

@@ -69,7 +69,7 @@ func (db *DB) start(ctx context.Context, empty bool) error {
 	if err := db.takeRole(old.Role, found, empty); err != nil {
 		return err
 	}
-	db.historyID = old.HistoryID
+	db.historyID, db.writers = old.HistoryID, old.Writers
 	if err := db.openConnections(empty); err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func (db *DB) start(ctx context.Context, empty bool) error {
 	if err != nil {
 		return err
 	}
-	if db.historyID == 0 && !db.replica.Load() {
-		db.historyID = newHistoryID()
+	if !db.replica.Load() {
+		db.becomeWriter()
 	}
 	crashpoint.Reach(crashpoint.OpenResumed)
 	db.guardedFrom = db.last.position

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"os"
+	"slices"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
 	"github.com/mylibsql/mylibsql/internal/crashpoint"
@@ -60,7 +61,7 @@ func (db *DB) nextRecord() record {
 		Role:     db.Role(),
 		PageSize: db.pageSize,
 		Saved:    db.saved,
-		Offered:  append([]translog.Position(nil), db.offered...),
+		Offered:  slices.Clone(db.offered), Writers: slices.Clone(db.writers),
 		Snapshot: db.mustSnapshot, Inherited: db.inherited, Acknowledged: db.acknowledged,
 		HistoryID: db.historyID, Intent: db.intent, Diverged: db.diverged,
 	}
@@ -69,7 +70,7 @@ func (db *DB) nextRecord() record {
 		next.Anchor = *db.goingBackTo // nothing else is known to be there
 	}
 	next.File, next.FileHolds = db.record.File, db.record.FileHolds
-	next.FileContent = db.record.FileContent
+	next.FileContent, next.Earlier = db.record.FileContent, db.record.Earlier
 	db.restartUnrecorded = false
 	return next
 }
@@ -126,7 +127,8 @@ func (db *DB) recordRestart() {
 }
 
 // writeSettledRecord notes, durably, that the database file alone holds the position now:
-// the WAL that it was in may be begun anew from here on. The caller keeps writers out.
+// the WAL that it was in may be begun anew from here on. The caller has sealing, and keeps
+// writers out.
 func (db *DB) writeSettledRecord() error {
 	info, err := os.Stat(db.path)
 	if err != nil {
@@ -137,5 +139,13 @@ func (db *DB) writeSettledRecord() error {
 	next := db.nextRecord()
 	next.File, next.FileHolds = statOf(info), next.Anchor.Position
 	next.FileContent = next.Anchor.Content
+	held := translog.Position{FrameNo: next.FileHolds, Checksum: next.FileContent}
+	if db.sealer.begun && db.sealer.end.FrameNo == next.FileHolds {
+		held = db.sealer.end
+	}
+	if held.Checksum != 0 && !slices.Contains(next.Earlier, held) {
+		excess := max(0, len(next.Earlier)+1-earlierMax)
+		next.Earlier = append(slices.Clone(next.Earlier[excess:]), held)
+	}
 	return db.writeRecordLocked(next, true)
 }

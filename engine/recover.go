@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/mylibsql/mylibsql/engine/internal/sqlite"
@@ -57,7 +58,16 @@ func (db *DB) resume(r record, s sqlite.State) error {
 		if have, known := db.remains(r, s); known && have < r.vouchedFor() {
 			return &BehindError{Have: have, Want: r.vouchedFor()}
 		}
-		return db.jump(s)
+		at, err := db.knownContent(r, s)
+		switch {
+		case err != nil:
+			return err
+		case at != 0 && at < r.vouchedFor():
+			return &BehindError{Have: at, Want: r.vouchedFor()}
+		case at == 0 || at != r.Anchor.Position:
+			return db.jump(s)
+		}
+		place = generation{base: at, after: s.MaxFrame} // the file was copied, or moved
 	}
 	db.begin(place, s)
 	if db.last.position < r.vouchedFor() {
@@ -67,6 +77,25 @@ func (db *DB) resume(r record, s sqlite.State) error {
 		return db.dropOutbox()
 	}
 	return db.resumeHistory(s)
+}
+
+// knownContent is the newest position at which the database had the content that it has now, as
+// far as the state remembers: a copy of the file, of now or of then, was put in its place. It
+// reads the whole database, and is 0 when there is no such position.
+func (db *DB) knownContent(r record, s sqlite.State) (translog.FrameNo, error) {
+	if len(r.Earlier) == 0 {
+		return 0, nil
+	}
+	sum, err := db.checksumAt(s.MaxFrame, s)
+	if err != nil {
+		return 0, err
+	}
+	for _, earlier := range slices.Backward(r.Earlier) {
+		if earlier.Checksum == sum {
+			return earlier.FrameNo, nil
+		}
+	}
+	return 0, nil
 }
 
 // jump starts a history over at a position that was never used.

@@ -56,7 +56,7 @@ func (db *DB) Replicate(ctx context.Context, log *translog.Log) error {
 	if err := db.apply(ctx, r); err != nil {
 		return err
 	}
-	db.adoptHistory(log.NodeID())
+	db.adoptHistory(log.NodeID(), log.Last())
 	db.truncateIfDue(context.WithoutCancel(ctx))
 	if r.images == nil { // too large to be taken back after a power cut
 		return db.syncReplica()

@@ -246,6 +246,9 @@ func (db *DB) switchRole(to Role, at point, state sqlite.State, head *Head) erro
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.last.generation = generation{base: at.position, after: at.frame, salt: at.salt}
+	if to == RoleReplica && db.historyID != 0 {
+		db.noteWriterLocked(db.historyID, at.position) // itself, until now
+	}
 	db.inherited, db.historyID, db.intent = next.Inherited, next.HistoryID, nil
 	db.saved, db.mustSnapshot = next.Saved, next.Snapshot
 	db.acknowledged = next.Acknowledged

@@ -31,12 +31,14 @@ func Seed(path string, role Role, pageSize int, saved translog.Position, history
 	if !fresh {
 		return fmt.Errorf("engine: %s: %w", side.folder, os.ErrExist)
 	}
-	if role == RolePrimary {
-		historyID = nextWriter(historyID)
+	var writers []writer
+	if historyID != 0 {
+		writers = []writer{{NodeID: historyID, UpTo: saved.FrameNo}}
 	}
 	err = side.writeState(record{
 		Generation: 1, Role: role, PageSize: pageSize, File: statOf(info),
 		FileHolds: saved.FrameNo, Saved: saved, HistoryID: historyID,
+		Writers: writers, Earlier: []translog.Position{saved},
 		Anchor: anchor{Position: saved.FrameNo, Content: saved.Checksum},
 	}, true)
 	if err == nil {

@@ -20,15 +20,15 @@ import (
 // record is what the state file says: a position, where in which WAL it lies, what the
 // database file looked like, and what was saved. See doc.go for when it counts.
 type record struct {
-	Generation uint64              `json:"generation"` // of the record itself
-	Role       Role                `json:"role"`
-	PageSize   int                 `json:"page_size"`
-	Anchor     anchor              `json:"anchor"`
-	File       *fileStat           `json:"file,omitempty"`
-	FileHolds  translog.FrameNo    `json:"file_holds,omitempty"` // position of File
-	Saved      translog.Position   `json:"saved"`
-	Offered    []translog.Position `json:"offered,omitempty"`
-	Snapshot   bool                `json:"snapshot,omitempty"` // the next log must be one
+	Generation uint64            `json:"generation"` // of the record itself
+	Role       Role              `json:"role"`
+	PageSize   int               `json:"page_size"`
+	Anchor     anchor            `json:"anchor"`
+	File       *fileStat         `json:"file,omitempty"`
+	FileHolds  translog.FrameNo  `json:"file_holds,omitempty"` // position of File
+	Saved      translog.Position `json:"saved"`
+	Offered    []offeredLog      `json:"offered,omitempty"`
+	Snapshot   bool              `json:"snapshot,omitempty"` // the next log must be one
 
 	HistoryID    uint64           `json:"history_id,omitempty"`   // NodeID of the logs
 	Acknowledged translog.FrameNo `json:"acknowledged,omitempty"` // through live streams
@@ -38,7 +38,28 @@ type record struct {
 	Diverged     bool             `json:"diverged,omitempty"`     // of a replica: not at Anchor
 
 	FileContent translog.Checksum `json:"file_content,omitempty"` // of File, 0: unknown
+
+	Writers []writer            `json:"writers,omitempty"` // before this one, the newest last
+	Earlier []translog.Position `json:"earlier,omitempty"` // that the file alone has held
 }
+
+// offeredLog is a log whose save has an unknown outcome.
+type offeredLog struct {
+	translog.Position        // its end
+	NodeID            uint64 `json:"node,omitempty"`
+}
+
+// writer is somebody who wrote a part of the history, up to a position.
+type writer struct {
+	NodeID uint64           `json:"node"`
+	UpTo   translog.FrameNo `json:"up_to"`
+}
+
+// What the state remembers of the past.
+const (
+	writersMax = 16
+	earlierMax = 32
+)
 
 // vouchedFor is the position up to which somebody else relies on what the database holds.
 func (r record) vouchedFor() translog.FrameNo { return max(r.Saved.FrameNo, r.Acknowledged) }
@@ -67,7 +88,7 @@ type fileStat struct {
 // other. So a torn or lost write leaves what is durable. A slot is: magic, length and CRC-32C
 // of the JSON text, the text.
 const (
-	stateSlotBytes   = 8192
+	stateSlotBytes   = 32 << 10
 	stateHeaderBytes = 16
 	stateMagic       = "mylibst1"
 )

@@ -171,9 +171,15 @@ func TestStateFitsItsSlot(t *testing.T) {
 		Saved:    translog.Position{FrameNo: highest, Checksum: highest},
 		Snapshot: true,
 	}
-	for range offeredMax {
-		longest.Offered = append(longest.Offered,
-			translog.Position{FrameNo: highest, Checksum: highest})
+	position := translog.Position{FrameNo: highest, Checksum: highest}
+	for range offeredRememberedMax {
+		longest.Offered = append(longest.Offered, offeredLog{position, highest})
+	}
+	for range writersMax {
+		longest.Writers = append(longest.Writers, writer{NodeID: highest, UpTo: highest})
+	}
+	for range earlierMax {
+		longest.Earlier = append(longest.Earlier, position)
 	}
 	slot, err := encodeSlot(longest)
 	require.NoError(t, err)
@@ -185,7 +191,7 @@ func TestStateFitsItsSlot(t *testing.T) {
 	side, _, err := openSidecar(filepath.Join(t.TempDir(), "app.db"), 0o600)
 	require.NoError(t, err)
 	require.NoError(t, side.writeState(recordOf(3), true))
-	longest.Offered = append(longest.Offered, make([]translog.Position, 300)...)
+	longest.Offered = append(longest.Offered, make([]offeredLog, 900)...)
 	require.ErrorContains(t, side.writeState(longest, true), "does not fit")
 	records, err := side.readState()
 	require.NoError(t, err)

@@ -85,6 +85,8 @@ type GapError struct {
 	// First and Last are the positions that the log covers, zero when there is no such
 	// log.
 	First, Last FrameNo
+	// NodeID is that of the log that ends at Have, 0 when it is not known.
+	NodeID uint64
 }
 
 // Error names both positions, and the log.

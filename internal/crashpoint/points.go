@@ -92,6 +92,7 @@ const (
 	StoreNamed   Point = "store: names added"
 	PruneBased   Point = "prune: base made"
 	PruneWritten Point = "prune: floor written"
+	PruneRenamed Point = "prune: floor renamed"
 	PruneRaised  Point = "prune: floor raised"
 	PruneRemoved Point = "prune: record removed"
 )
@@ -109,6 +110,6 @@ func All() []Point {
 		ApplyCommitted, CopySynced, CopyDone, CopyNoted, TruncateDone, BackFound,
 		BackApplied, AckSynced, AckRecorded, RoleSynced, RoleRecorded, RoleSwitched,
 		SeedRecorded, RestoreLinked, StoreWritten, StoreSynced, StoreLinked,
-		StoreChained, StoreNamed, PruneBased, PruneWritten, PruneRaised, PruneRemoved,
+		StoreChained, StoreNamed, PruneBased, PruneWritten, PruneRenamed, PruneRaised, PruneRemoved,
 	}
 }
