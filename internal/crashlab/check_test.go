@@ -249,8 +249,11 @@ func (w *world) checkReplica(folder string, store *checkpoint.Directory, cut boo
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
-	if lib.Stats().Role == mylibsql.RolePrimary { // it was just promoted
-		return db.Close()
+	if lib.Stats().Role == mylibsql.RolePrimary { // it was just promoted, and the store may lag
+		if err := db.Close(); !errors.Is(err, mylibsql.ErrUnsaved) {
+			return err
+		}
+		return nil
 	}
 	if lib.Stats().Diverged {
 		return errors.Join(fmt.Errorf("%w: it has diverged", errFork), db.Close())

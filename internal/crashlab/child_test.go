@@ -75,6 +75,7 @@ var mix = faultstore.Mix{
 
 // live is the whole life of a child that nobody kills.
 func (l life) live() error {
+	warmUp()
 	before := held()
 	c := &child{life: l, random: rand.New(rand.NewPCG(l.Seed, 7)), nextID: l.FirstID}
 	other := map[string]string{"a": "b", "b": "a"}[l.Primary]

@@ -20,7 +20,8 @@ type report struct {
 	kills     int
 	powerCuts int
 	faults    int
-	acked     int
+	acked     int // rows, as the children were told
+	whole     int // lives that came to their end
 	lost      int
 	forks     int
 	checks    int
@@ -79,6 +80,10 @@ func (r *report) count(point crashpoint.Point, d death) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.faults += d.faults
+	r.acked += d.acked
+	if d.whole {
+		r.whole++
+	}
 	if d.killed {
 		r.kills++
 	}
@@ -107,13 +112,6 @@ func (r *report) checked(lost []int64, cut bool, err error) {
 	}
 }
 
-// left counts the rows of a world that is given up.
-func (r *report) left(w *world) {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	r.acked += len(w.oracle.acked)
-}
-
 // line is what the run was.
 func (r *report) line(seed uint64) string {
 	r.mutex.Lock()
@@ -132,7 +130,8 @@ func (r *report) line(seed uint64) string {
 		}
 	}
 	return fmt.Sprintf("%d s, seed %d: %d kills, %d of %d points hit, each at least %d times, "+
-		"%d power cuts, %d storage faults, %d checks, %d rows acked, %d lost, %d forks\n"+
+		"%d power cuts, %d lives without a leak, %d storage faults, %d checks, "+
+		"%d rows acked, %d lost, %d forks\n"+
 		"hit %d times: %q", int(time.Since(r.begun).Seconds()), seed, r.kills, hit, len(points()),
-		least, r.powerCuts, r.faults, r.checks, r.acked, r.lost, r.forks, least, rarest)
+		least, r.powerCuts, r.whole, r.faults, r.checks, r.acked, r.lost, r.forks, least, rarest)
 }

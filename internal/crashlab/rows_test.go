@@ -33,18 +33,24 @@ type oracle struct {
 	// and the replica that acknowledged.
 	streamed map[int64]bool
 	rebuilt  bool // the replica was made anew since: it may lack them
+
+	transactions map[int64][]int64 // rows of each, by the id of the first
+	open         int64             // the transaction whose rows come
 }
 
 func newOracle() *oracle {
 	return &oracle{maybe: map[int64]bool{}, never: map[int64]bool{}, acked: map[int64]bool{},
-		streamed: map[int64]bool{}}
+		streamed: map[int64]bool{}, transactions: map[int64][]int64{}}
 }
 
 // hear takes note of a line that the child said.
 func (o *oracle) hear(word string, id int64) {
 	switch word {
+	case "begin":
+		o.open = id
 	case "maybe":
 		o.maybe[id] = true
+		o.transactions[o.open] = append(o.transactions[o.open], id)
 	case "never":
 		o.never[id] = true
 	case "acked":
@@ -100,7 +106,8 @@ func rowsOf(path string) (map[int64]bool, error) {
 	return found, rows.Err()
 }
 
-// judge compares the rows of a database with what must be there. It returns those that are lost.
+// judge compares the rows of a database with what must be there: transactions as a whole. It
+// returns the rows that are lost.
 func (o *oracle) judge(found map[int64]bool, must ...map[int64]bool) (lost []int64, err error) {
 	for _, rows := range must {
 		for id := range rows {
@@ -112,6 +119,13 @@ func (o *oracle) judge(found map[int64]bool, must ...map[int64]bool) (lost []int
 	for id := range found {
 		if !o.maybe[id] || o.never[id] {
 			return lost, fmt.Errorf("row %d was never committed", id)
+		}
+	}
+	for _, rows := range o.transactions {
+		for _, id := range rows {
+			if found[id] != found[rows[0]] {
+				return lost, fmt.Errorf("the transaction of the rows %v is torn", rows)
+			}
 		}
 	}
 	return lost, nil

@@ -77,6 +77,7 @@ func (c *child) write() error {
 		return err
 	}
 	rollBack := c.random.IntN(8) == 0
+	say("begin", c.nextID)
 	var ids []int64
 	for range 1 + c.random.IntN(4) {
 		id := c.nextID

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mylibsql/mylibsql"
@@ -52,11 +53,16 @@ func (w *world) other() string { return map[string]string{"a": "b", "b": "a"}[w.
 type death struct {
 	point  crashpoint.Point // where it died, empty for a random moment
 	killed bool             // not by itself
+	whole  bool             // it did all its work, and gave everything back
 	faults int              // of the store, that it met
 	acked  int
 }
 
-// run lets a child live until it dies at a point, or after a while, or its work is done.
+// wholeLifeMax is how long a life may take that nobody ends: more is a hang.
+const wholeLifeMax = 2 * time.Minute
+
+// run lets a child live until it dies at a point, or after a while, or, when that is zero, its
+// work is done.
 func (w *world) run(point crashpoint.Point, visit int, after time.Duration) (death, error) {
 	l := w.nextLife(focusOf(point, w.random))
 	text, err := json.Marshal(l)
@@ -78,7 +84,12 @@ func (w *world) run(point crashpoint.Point, visit int, after time.Duration) (dea
 	if err := command.Start(); err != nil {
 		return death{}, err
 	}
-	timer := time.AfterFunc(after, func() { _ = command.Process.Kill() })
+	// One that nobody is to kill is asked for its stacks if it does not come to its end.
+	end := syscall.SIGKILL
+	if after == 0 {
+		after, end = wholeLifeMax, syscall.SIGQUIT
+	}
+	timer := time.AfterFunc(after, func() { _ = command.Process.Signal(end) })
 	defer timer.Stop()
 	var d death
 	for lines := bufio.NewScanner(output); lines.Scan(); {
@@ -93,6 +104,7 @@ func (w *world) run(point crashpoint.Point, visit int, after time.Duration) (dea
 	if err != nil {
 		return d, fmt.Errorf("the child failed: %w\n%s", err, complaint.String())
 	}
+	d.whole = true
 	return d, nil
 }
 
@@ -183,7 +195,7 @@ func focusOf(point crashpoint.Point, random *rand.Rand) string {
 		return "prune"
 	case "reset", "commit":
 		return "reset"
-	case "outbox":
+	case "outbox", "seal":
 		return "outage"
 	case "open", "close":
 		return "reopen"
