@@ -238,3 +238,28 @@ func TestReplicaOfAnotherHistoryIsNotPromoted(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, connector.Promote(t.Context()), mylibsql.ErrFenced)
 }
+
+// TestOlderFileBesideItsStateIsRefused puts an older copy of the database file back, beside the
+// state of its later life: what was saved since would be overwritten in the store.
+func TestOlderFileBesideItsStateIsRefused(t *testing.T) {
+	path, _, store := savedPair(t)
+	next := openDatabaseAt(t, path, "")
+	older := filepath.Join(t.TempDir(), "older.db")
+	require.NoError(t, next.DB.Close())
+	require.NoError(t, exec.Command("cp", path, older).Run())
+	last := openDatabaseAt(t, path, "")
+	last.exec(t, "INSERT INTO t VALUES(5)")
+	last.saveAll(t, store)
+	require.NoError(t, last.DB.Close())
+	newest := filepath.Join(t.TempDir(), "newest.db")
+	require.NoError(t, exec.Command("cp", path, newest).Run())
+
+	require.NoError(t, exec.Command("cp", older, path).Run())
+	_, _, err := openWithStore(t, path, mylibsql.Options{})
+	require.ErrorIs(t, err, mylibsql.ErrBehind)
+	require.NoError(t, exec.Command("cp", newest, path).Run())
+	again := openDatabaseAt(t, path, "")
+	again.exec(t, "INSERT INTO t VALUES(6)")
+	require.Less(t, again.lib.Stats().Committed, mylibsql.FrameNo(1<<32), "the newest goes on")
+	again.requireRestores(t, store)
+}

@@ -150,9 +150,8 @@ func TestPlaceThatIsPrunedBeforeTheLinkIsTaken(t *testing.T) {
 }
 
 // Goal: a floor that its raiser did not make durable costs nothing when power fails.
-// Method: a process dies between the rename of the floor and the sync; the next one opens the store,
-// and must sync before it removes. Then the floor and what was removed later is taken back as a
-// power cut may: the base stays, and is told of rather than an empty store.
+// Method: a process dies between the rename of the floor and the sync; the next one opens the
+// store, and must sync before it removes. Where a floor is gone with all records, the base stays.
 func TestFloorThatIsNotDurableRemovesNothing(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "store")
 	store, h := open(t, root), newHistory(t)

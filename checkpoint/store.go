@@ -22,7 +22,9 @@ type Store interface {
 	// log is there the error is a [*translog.TakenError], and that log is durable; so it is
 	// when a record covers log.Follows() and ends elsewhere, or there with another checksum.
 	// When the chain ends before log.Follows() the error is a [*translog.GapError], whose
-	// Have is the chain's end, with the NodeID of its last log. A damaged record is never reported as another log.
+	// Have is the chain's end, with the NodeID of its last log: by that a promoted replica
+	// tells its own history from another one. A damaged record is never reported as another
+	// log.
 	//
 	// After any other error, an ended ctx included, the log may or may not have been
 	// saved; repeating is safe. The log is not closed and not kept.

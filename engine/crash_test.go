@@ -40,6 +40,21 @@ var crashSteps = map[rune]func(o *opened, folder string) error{
 		}
 		return nil
 	},
+	// a commits a row, which a live stream acknowledges.
+	'a': func(o *opened, _ string) error {
+		frames, err := o.Frames(context.Background(), translog.Position{})
+		if err != nil {
+			return err
+		}
+		if err := o.run("INSERT INTO t(x) VALUES(randomblob(20000))"); err != nil {
+			return err
+		}
+		batch, err := frames.Next(context.Background())
+		if err != nil {
+			return err
+		}
+		return frames.AckReplicated(batch.End.FrameNo)
+	},
 	// s saves everything into the folder's logs.
 	's': func(o *opened, folder string) error {
 		_, err := o.Checkpoint(context.Background(), saveInto(folder))

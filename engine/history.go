@@ -47,13 +47,22 @@ func sameHistory(a, b uint64) bool {
 	return a == 0 || b == 0 || historyOf(a) == historyOf(b)
 }
 
-// adoptHistory notes who wrote a log that a replica has taken. The next record, of the next log
-// or the close, has it.
-func (db *DB) adoptHistory(id uint64, end translog.FrameNo) {
+// adoptHistory makes a replica that has none yet part of a history. The next record, of the next
+// log or the close, has it.
+func (db *DB) adoptHistory(id uint64) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if id != 0 {
 		db.historyID = id
+	}
+}
+
+// noteWriter notes who wrote a log that a replica is about to take: before the record of the
+// intent, so that it is known whenever the log is.
+func (db *DB) noteWriter(id uint64, end translog.FrameNo) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if id != 0 {
 		db.noteWriterLocked(id, end)
 	}
 }

@@ -69,6 +69,7 @@ var crashRows = []struct {
 	{"WAL deleted, unsaved frames lost", "wsrw", removeWAL, jumps, nil},
 	{"WAL cut behind the saved frames", "wsw", cutWAL(10), continues, nil},
 	{"WAL cut into the saved frames", "wsws", cutWAL(10), 0, ErrBehind},
+	{"WAL cut into what a stream acknowledged", "wsa", cutWAL(10), 0, ErrBehind},
 	{"WAL cut to nothing", "wsrws", cutWALToHeader, 0, ErrBehind},
 	{"WAL damaged in the saved frames", "wsws", flipWAL, 0, ErrBehind},
 

@@ -53,10 +53,11 @@ func (db *DB) Replicate(ctx context.Context, log *translog.Log) error {
 	if err != nil {
 		return err
 	}
+	db.noteWriter(log.NodeID(), log.Last())
 	if err := db.apply(ctx, r); err != nil {
 		return err
 	}
-	db.adoptHistory(log.NodeID(), log.Last())
+	db.adoptHistory(log.NodeID())
 	db.truncateIfDue(context.WithoutCancel(ctx))
 	if r.images == nil { // too large to be taken back after a power cut
 		return db.syncReplica()

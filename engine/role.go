@@ -220,6 +220,9 @@ const foreignWriterWait = 5 * time.Second
 // replica the gate.
 func (db *DB) switchRole(to Role, at point, state sqlite.State, head *Head) error {
 	crashpoint.Reach(crashpoint.RoleSynced)
+	if to == RoleReplica {
+		db.noteWriter(db.history(), at.position) // itself, until now
+	}
 	db.recording.Lock()
 	defer db.recording.Unlock()
 	next := db.nextRecord()
@@ -246,9 +249,6 @@ func (db *DB) switchRole(to Role, at point, state sqlite.State, head *Head) erro
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.last.generation = generation{base: at.position, after: at.frame, salt: at.salt}
-	if to == RoleReplica && db.historyID != 0 {
-		db.noteWriterLocked(db.historyID, at.position) // itself, until now
-	}
 	db.inherited, db.historyID, db.intent = next.Inherited, next.HistoryID, nil
 	db.saved, db.mustSnapshot = next.Saved, next.Snapshot
 	db.acknowledged = next.Acknowledged

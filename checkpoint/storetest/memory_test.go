@@ -165,6 +165,7 @@ func (m *memory) check(ctx context.Context, log *translog.Log) error {
 		return nil
 	}
 	var end translog.Position
+	var node uint64
 	for record, err := range m.Records(ctx, 0) {
 		if ctx.Err() != nil {
 			return err
@@ -184,12 +185,14 @@ func (m *memory) check(ctx context.Context, log *translog.Log) error {
 			return &translog.TakenError{At: record.Follows.FrameNo + 1, First: record.First,
 				Last: record.Last, End: record.End}
 		}
-		end = record.End
+		end, node = record.End, record.NodeID
 	}
 	if end == follows {
 		return nil
 	}
-	gap := &translog.GapError{Have: end, Want: follows, First: log.First(), Last: log.Last()}
+	gap := &translog.GapError{
+		Have: end, Want: follows, First: log.First(), Last: log.Last(), NodeID: node,
+	}
 	if m.flaw == "swaps have and want" {
 		gap.Have, gap.Want = gap.Want, gap.Have
 	}
