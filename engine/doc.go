@@ -40,18 +40,21 @@
 //     snapshot whose position has jumped, so no number stands for two contents.
 //  5. The saved position moves only after save returned nil, or after the log that stands in
 //     an offered log's place turned out to be ours. One thing moves it back: the first offer
-//     after a promotion, when the store ends before what the replica had taken. The frames
-//     of a log are fsynced before save is called, and its end is in the state. Should the
-//     answer be lost, the store tells by that end that the log was ours. After a power cut
-//     that took it back, the WAL tells what the content was there; for that, the first offer
-//     after a restart of the WAL is fsynced in the state.
-//  6. An ack's position is that of the WAL after its commit, read before the gate is let
+//     after a promotion, when the store ends before what the replica had taken.
+//  6. The frames of a log are fsynced before save is called, and its end and NodeID are in the
+//     state. Should the answer be lost, they tell that the log in the store was ours. After a
+//     power cut that took the state back, the WAL tells what the content was there; for that,
+//     the first offer after a restart of the WAL is fsynced in the state.
+//  7. What others wrote is never continued. Each open of a primary and each promotion draws a
+//     NodeID of its own, the state remembers whose logs were taken up to which position, and a
+//     log of the store by anybody else is another history (ErrFenced), whatever its checksum.
+//  8. An ack's position is that of the WAL after its commit, read before the gate is let
 //     go. A commit of somebody else in between makes it wait for more, never for less.
-//  7. A replica shows what a log ends in, or what it showed before. Everything that can be
+//  9. A replica shows what a log ends in, or what it showed before. Everything that can be
 //     wrong with a log is found before the frame that carries the commit mark is written.
-//  8. A stream delivers every transaction from its position on, in order, or ends with an
+//  10. A stream delivers every transaction from its position on, in order, or ends with an
 //     error. A reset hands it what it has not read before the frames leave the WAL.
-//  9. A role is durable before it takes effect, and changes only while nobody commits and
+//  11. A role is durable before it takes effect, and changes only while nobody commits and
 //     everything is saved.
 //
 // # What is assumed
@@ -80,12 +83,13 @@
 //
 // The record holds the role; the committed position with the frame of the WAL that it ends
 // at (anchor); what the database file looked like when it last held a position alone
-// (file), and that position (file_holds); the saved position, and the one that live streams
-// acknowledged; the ends of the logs whose save has an unknown outcome (offered); that the
-// next log must be a snapshot (snapshot); the NodeID of its logs, which tells history and
-// writer (history_id); after a promotion the position that counts as saved although the
-// store may lack it (inherited); and on a replica the log that is being applied (intent),
-// and the place that was fsynced (durable).
+// (file), that position (file_holds), and the contents that it has held before (earlier); the
+// saved position, and the one that live streams acknowledged; the ends of the logs whose save
+// has an unknown outcome (offered); that the next log must be a snapshot (snapshot); the NodeID
+// of its logs, which tells history and writer (history_id), and those of the writers before
+// (writers); after a promotion the position that counts as saved although the store may lack
+// it (inherited); and on a replica the log that is being applied (intent), and the place that
+// was fsynced (durable).
 //
 // A record is written over the older one of the two that is not the one fsynced last. A crash
 // after "state: record written" leaves it, or the one before, or, after a power cut, a torn slot
@@ -176,10 +180,11 @@
 // After "open: connected" SQLite has recovered the WAL. This is a primary; for a replica see
 // below. The state counts when the WAL holds the very frame that it names (its salts and
 // running checksum); or when there is another WAL or none, the database file is what it noted
-// (device, inode, size and times), and file_holds is the position of that frame. Then
-// positions go on. Anything else was changed from outside: the history starts over with a
-// snapshot, at a position that jumps by 2^32, and a warning says so. A database that holds
-// less than was saved from it or acknowledged is refused (ErrBehind). Without a state a
+// (device, inode, size and times), and file_holds is the position of that frame; or, after a
+// copy, when the whole database has the content that the file held there. Then positions go on.
+// Anything else was changed from outside: the history starts over with a snapshot, at a position
+// that jumps by 2^32, and a warning says so. A database that holds less than was saved from it or
+// acknowledged, or a content that it had before, is refused (ErrBehind). Without a state a
 // database is adopted: its first log is a snapshot.
 //
 // The WAL may hold the frame, and the database file still not be what was noted: a
