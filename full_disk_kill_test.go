@@ -100,8 +100,7 @@ func (v *victim) write(t *testing.T, disk *smallDisk) {
 func TestFullDiskAndAKilledPrimary(t *testing.T) {
 	places := []string{openedFull}
 	onSmallDisk(t, places, func(t *testing.T, disk *smallDisk) {
-		seed := rand.Uint64()
-		t.Log("full disk: seed", seed)
+		seed := fullDiskSeed(t)
 		disk.each(t, 512, 40, func(t *testing.T, freeKB int) {
 			random := rand.New(rand.NewPCG(seed, uint64(freeKB)))
 			folder := disk.folder(t)
@@ -148,8 +147,7 @@ func (v *victim) replicate(t *testing.T, disk *smallDisk) {
 // disk. It is opened on the full disk where it was, by the next child or here.
 func TestFullDiskAndAKilledReplica(t *testing.T) {
 	onSmallDisk(t, []string{openedFull}, func(t *testing.T, disk *smallDisk) {
-		seed := rand.Uint64()
-		t.Log("full disk: seed", seed)
+		seed := fullDiskSeed(t)
 		h := newFullHistory(t, rand.New(rand.NewPCG(seed, 0)))
 		store := openStore(t)
 		for _, log := range h.logs {

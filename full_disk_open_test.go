@@ -114,8 +114,7 @@ func (p *fullPrimary) requireReopens(t *testing.T) {
 func TestFullDiskAtClose(t *testing.T) {
 	places := []string{placeSQLite, placeOutbox, openedFull}
 	onSmallDisk(t, places, func(t *testing.T, disk *smallDisk) {
-		seed := rand.Uint64()
-		t.Log("full disk: seed", seed)
+		seed := fullDiskSeed(t)
 		disk.each(t, 512, 32, func(t *testing.T, freeKB int) {
 			random := rand.New(rand.NewPCG(seed, uint64(freeKB)))
 			folder := disk.folder(t)

@@ -202,8 +202,7 @@ func (p *fullPrimary) requireResets(t *testing.T) {
 func TestFullDiskUnderAPrimary(t *testing.T) {
 	onSmallDisk(t, []string{placeSQLite, placeOutbox, placeStore},
 		func(t *testing.T, disk *smallDisk) {
-			seed := rand.Uint64()
-			t.Log("full disk: seed", seed)
+			seed := fullDiskSeed(t)
 			for _, down := range []bool{true, false} {
 				disk.each(t, 512, 64, func(t *testing.T, freeKB int) {
 					random := rand.New(rand.NewPCG(seed, uint64(freeKB)))
@@ -227,8 +226,7 @@ func TestFullDiskUnderAPrimary(t *testing.T) {
 // TestFullDiskWithoutFiles is the same on a disk that has room, but no more files.
 func TestFullDiskWithoutFiles(t *testing.T) {
 	onSmallDisk(t, []string{placeOutbox, placeStoreName}, func(t *testing.T, disk *smallDisk) {
-		seed := rand.Uint64()
-		t.Log("full disk: seed", seed)
+		seed := fullDiskSeed(t)
 		for free := range 8 {
 			if free > 1 && testing.Short() {
 				break

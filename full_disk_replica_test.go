@@ -139,8 +139,7 @@ func (h *fullHistory) reopenWhileFull(t *testing.T, r *replica, d *smallDisk, ne
 func TestFullDiskUnderAReplica(t *testing.T) {
 	places := []string{placeApply, placeSQLite, placeState, openedFull}
 	onSmallDisk(t, places, func(t *testing.T, disk *smallDisk) {
-		seed := rand.Uint64()
-		t.Log("full disk: seed", seed)
+		seed := fullDiskSeed(t)
 		h := newFullHistory(t, rand.New(rand.NewPCG(seed, 0)))
 		disk.each(t, 92, 4, func(t *testing.T, freeKB int) {
 			random := rand.New(rand.NewPCG(seed, uint64(freeKB+1)))

@@ -136,8 +136,7 @@ func (l *fullLoad) follow(*rand.Rand) error {
 // full, nearly full and empty in turn. At the end all three copies are the same.
 func TestFullDiskComesAndGoes(t *testing.T) {
 	onDisk(t, largeDiskMB, nil, func(t *testing.T, disk *smallDisk) {
-		seed := rand.Uint64()
-		t.Log("full disk: seed", seed)
+		seed := fullDiskSeed(t)
 		folder := disk.folder(t)
 		p := openFullPrimary(t, disk, folder, folder, "_wal_limit_frames=100", newLedger())
 		p.exec(t, createLedger)

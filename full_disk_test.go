@@ -10,10 +10,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -332,3 +334,17 @@ func (s *struck) Handle(_ context.Context, r slog.Record) error {
 
 func (s *struck) WithAttrs([]slog.Attr) slog.Handler { return s }
 func (s *struck) WithGroup(string) slog.Handler      { return s }
+
+// fullDiskSeedEnv gives the seed of a run that failed, to the process on the small disk as well.
+const fullDiskSeedEnv = "MYLIBSQL_TEST_FULL_DISK_SEED"
+
+// fullDiskSeed is the seed of the run, a new one unless one is given.
+func fullDiskSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed, err := strconv.ParseUint(os.Getenv(fullDiskSeedEnv), 10, 64)
+	if err != nil {
+		seed = rand.Uint64()
+	}
+	t.Logf("%s=%d runs the same again", fullDiskSeedEnv, seed)
+	return seed
+}
