@@ -302,8 +302,6 @@ var fencingRegressions = []fencingRegression{
 	{"a replica that followed looks at another's log",
 		"reads: A.write A.write C.follow B.anew B.save C.promote C.save"},
 	{"an image makes the same change to another table", "running twins: A.save B.save"},
-	{"what a replica followed is the same change to another table",
-		"reads twins: A.write C.follow B.anew B.save C.promote C.save"},
 	{"what a replica followed is another change",
 		": A.write C.follow C.promote B.anew B.save C.save"},
 	{"a replica makes the same change to another table", "twins: C.promote A.save C.save"},

@@ -193,7 +193,9 @@ func (db *DB) settleOffer(ctx context.Context, o *offer, answer error) error {
 	var gap *translog.GapError
 	switch _, full := db.offerLimit(); {
 	case errors.As(answer, &gap) && db.continuesPromotion(o, gap):
-		if !gap.Have.IsZero() && gap.NodeID != 0 && !db.isInherited(gap.Have, gap.NodeID) {
+		known := gap.Have.IsZero() || gap.NodeID == 0 ||
+			db.isInherited(context.WithoutCancel(ctx), gap.Have, gap.NodeID)
+		if !known {
 			return errors.Join(db.fail(fmt.Errorf("%w: %w", ErrFenced, answer)), closeErr)
 		}
 		db.continueFrom(gap.Have)
@@ -231,7 +233,7 @@ func (db *DB) settleTaken(
 	ctx context.Context, o *offer, taken *translog.TakenError, answer error,
 ) error {
 	if !db.isOurs(context.WithoutCancel(ctx), taken.End, taken.NodeID) {
-		if db.isInherited(taken.End, taken.NodeID) {
+		if db.isInherited(context.WithoutCancel(ctx), taken.End, taken.NodeID) {
 			db.continueFrom(taken.End)
 			return nil
 		}
@@ -270,13 +272,15 @@ func (db *DB) continuesPromotion(o *offer, gap *translog.GapError) bool {
 		gap.Have.FrameNo < db.inherited
 }
 
-// isInherited reports whether a saved log is part of what this database took as a replica,
-// as its writer tells.
-func (db *DB) isInherited(end translog.Position, node uint64) bool {
+// isInherited reports whether a saved log is part of what this database took as a replica: its
+// writer tells, or else the content. A primary that was opened again saves under another
+// NodeID what it had streamed before. The caller holds sealing.
+func (db *DB) isInherited(ctx context.Context, end translog.Position, node uint64) bool {
 	db.mu.Lock()
 	inherited := db.inherited
 	db.mu.Unlock()
-	return end.FrameNo <= inherited && db.knowsWriter(node, end.FrameNo)
+	return end.FrameNo <= inherited &&
+		(db.knowsWriter(node, end.FrameNo) || db.hadContent(ctx, end))
 }
 
 // continueFrom makes the next log a snapshot that continues the store's end, which is

@@ -62,23 +62,20 @@ func (db *DB) checkMayContinue(ctx context.Context, head Head, last point) error
 	switch {
 	case end.FrameNo > have:
 		return &BehindError{Have: have, Want: end.FrameNo}
-	case head.At.FrameNo == saved.FrameNo && !head.At.IsZero():
-		if end = head.At; end == saved {
-			end = head.End
-		}
-	case end.IsZero():
-		return nil // an empty store has no history that could be another one
+	case head.At.FrameNo == saved.FrameNo && !head.At.IsZero() && head.At != saved:
+		end = head.At // another content
+	case end.IsZero(), end == saved:
+		return nil
 	}
 	replica := db.replica.Load()
 	took := replica || db.inherited != 0 // the logs of others
 	known := head.NodeID == 0 || db.knowsWriter(head.NodeID, end.FrameNo)
 	switch {
-	case end.FrameNo == saved.FrameNo && end != saved: // another content
-	case end == saved && (!took || known):
-		return nil
+	case end.FrameNo == saved.FrameNo:
 	case end.FrameNo < saved.FrameNo && !took:
 		return nil // the store has lost its end, and the next save will say so
-	case took && end.FrameNo <= max(saved.FrameNo, db.inherited) && known:
+	case took && end.FrameNo <= max(saved.FrameNo, db.inherited) &&
+		(known || db.hadContent(ctx, end)):
 		return nil // it may have taken more than the store has, but not other
 	case db.isOurs(ctx, end, head.NodeID):
 		return nil // an answer that was lost: the next Checkpoint finds it
