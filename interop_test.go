@@ -39,7 +39,7 @@ func TestInteropStoreOfADatabase(t *testing.T) {
 				db.exec(t, "DELETE FROM t WHERE id % 3 = 0")
 				db.exec(t, "VACUUM")
 			}
-			_, err := db.lib.Checkpoint(context.Background(), store.Save)
+			_, err := db.lib.Checkpoint(context.Background(), db.saveTo(store))
 			require.NoError(t, err)
 		}
 		require.NoError(t, db.DB.Close())

@@ -247,19 +247,19 @@ func (db *DB) settleTaken(
 	return nil
 }
 
-// isOurs reports whether a saved log was written by this database: it was offered from here,
-// under the NodeID that it has. So it is when the state does not know of the offer, for a
-// power cut took that back, and the database had the very content of the log's end there,
-// and the NodeID is one of its own. The end alone tells nothing: two histories can have a
-// checksum in common. The caller holds sealing.
+// isOurs reports whether a saved log is part of this database's own history: it was offered
+// from here, under the NodeID that it has, or written by an earlier life, which ended after
+// it. So it is when the state does not know of the offer, for a power cut took that back, and
+// the database had the very content of the log's end there. The end alone tells nothing: two
+// histories can have a checksum in common. The caller holds sealing.
 func (db *DB) isOurs(ctx context.Context, end translog.Position, node uint64) bool {
 	db.mu.Lock()
 	offered := slices.ContainsFunc(db.offered, func(o offeredLog) bool {
 		return o.Position == end && (node == 0 || o.NodeID == node)
 	})
-	own := node == 0 || node == db.historyID
+	mayBe := node == 0 || node == db.historyID
 	db.mu.Unlock()
-	return offered || (own || db.knowsWriter(node, end.FrameNo)) && db.hadContent(ctx, end)
+	return offered || db.knowsWriter(node, end.FrameNo) || mayBe && db.hadContent(ctx, end)
 }
 
 // continuesPromotion reports whether an offer is the first one after a promotion, and the
