@@ -344,6 +344,9 @@ func (m *memory) Open(ctx context.Context, record checkpoint.Record) (*translog.
 	if err != nil && m.flaw == "has its own error for what is gone" {
 		return nil, errors.New("404")
 	}
+	if err != nil && record.Follows.FrameNo+1 < m.objects.floor() {
+		return nil, fmt.Errorf("%w: %w", checkpoint.ErrPruned, err)
+	}
 	if err != nil {
 		return nil, err
 	}
