@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/mylibsql/mylibsql/engine/translog"
 )
@@ -96,4 +97,16 @@ func (m *memory) Prune(ctx context.Context, upTo translog.FrameNo) error {
 		m.objects.remove(m.nameOf(begin, record.Follows))
 	}
 	return nil
+}
+
+// dawdle is what a slow network takes between a look and a request: until a prune has passed a
+// place, or it is clear that there is none.
+func (m *memory) dawdle(key translog.FrameNo) {
+	const looks, pause = 50, time.Millisecond
+	for range looks {
+		if m.objects.floor() > key {
+			return
+		}
+		time.Sleep(pause)
+	}
 }

@@ -141,7 +141,7 @@ func (m *memory) Save(ctx context.Context, log *translog.Log) error {
 		return err
 	}
 	if m.flaw == "looks at the floor too early" {
-		time.Sleep(time.Millisecond)
+		m.dawdle(log.Follows().FrameNo + 1)
 	}
 	err := m.objects.create(name, content.Bytes())
 	switch {
