@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -138,23 +137,26 @@ func (d *Directory) removePruned(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Whoever raised the floor may have died before its own sync: nothing goes before that.
-	if err := d.syncChain(); err != nil {
-		return err
-	}
 	var pruned []string
 	for _, key := range sortedKeys(names) {
 		if floor(key) < begin {
 			pruned = append(pruned, keyName(key))
 		}
 	}
+	// A base of an earlier floor, or of a Prune that did not get to raise it. With neither a
+	// floor nor a first record it may be all that is left: it stays.
+	whole := begin > 0 || slices.Contains(names, keyName(1))
 	for _, name := range names {
-		// Of an earlier floor, or of a Prune that did not get to raise it.
-		// With neither a floor nor a first record it may be all that is left: it stays.
-		whole := begin > 0 || slices.Contains(names, keyName(1))
 		if isBase(name) && whole && (begin == 0 || name != begin.base()) {
 			pruned = append(pruned, name)
 		}
+	}
+	if len(pruned) == 0 {
+		return nil
+	}
+	// Whoever raised the floor may have died before its own sync: nothing goes before that.
+	if err := d.syncChain(); err != nil {
+		return err
 	}
 	for _, name := range pruned {
 		if err := ctx.Err(); err != nil {
@@ -198,7 +200,7 @@ func (d *Directory) removeRecord(path string, begin floor) error {
 }
 
 func (d *Directory) removeName(path string) error {
-	if err := d.calls.remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := d.calls.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("checkpoint: prune: %w", err)
 	}
 	return nil

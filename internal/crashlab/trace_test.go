@@ -20,6 +20,23 @@ import (
 	"github.com/mylibsql/mylibsql/internal/disk"
 )
 
+// watchSyncs tells what is synced during some work, in order, each by its name.
+func watchSyncs(t *testing.T, name func(path string) string) func(work func() error) []string {
+	var trace []string
+	watch := func(path string) error {
+		trace = append(trace, name(path))
+		return nil
+	}
+	disk.Fault.Store(&watch)
+	t.Cleanup(func() { disk.Fault.Store(nil) })
+	return func(work func() error) []string {
+		t.Helper()
+		trace = nil
+		require.NoError(t, work())
+		return trace
+	}
+}
+
 // Goal: three fsyncs until an ack, and a lost one shows up in review.
 // Method: every sync of a commit, a checkpoint, a reset and a close, in order, with what the ack
 // says at that moment.
@@ -35,9 +52,8 @@ func TestSyncsOfACommit(t *testing.T) {
 	_, err = connector.Checkpoint(t.Context(), store.Save)
 	require.NoError(t, err)
 
-	var trace []string
 	var ack *mylibsql.Ack
-	watch := func(path string) error {
+	during := watchSyncs(t, func(path string) string {
 		name := strings.TrimPrefix(path, folder+"/")
 		if strings.HasPrefix(name, "store/ltx/tmp/") {
 			name = "store/ltx/tmp/*"
@@ -46,16 +62,8 @@ func TestSyncsOfACommit(t *testing.T) {
 		if err := ack.Err(); !errors.Is(err, mylibsql.ErrPending) {
 			said = fmt.Sprint(err)
 		}
-		trace = append(trace, name+" "+said)
-		return nil
-	}
-	disk.Fault.Store(&watch)
-	defer disk.Fault.Store(nil)
-	during := func(work func() error) []string {
-		trace = nil
-		require.NoError(t, work())
-		return trace
-	}
+		return name + " " + said
+	})
 	var ctx context.Context
 	ctx, ack = mylibsql.WithAck(t.Context())
 	insert := func() error { _, err := db.ExecContext(ctx, "INSERT INTO t VALUES(1)"); return err }
@@ -95,20 +103,11 @@ func TestSyncsOfACommit(t *testing.T) {
 // Method: every sync, by the name of what is synced below the test's folder.
 func TestSyncsOfAnOpenAndARestore(t *testing.T) {
 	folder := t.TempDir()
-	var trace []string
 	random := regexp.MustCompile(`\.[A-Z2-7]{26}\.restore$`)
-	watch := func(path string) error {
+	during := watchSyncs(t, func(path string) string {
 		name := strings.TrimPrefix(strings.TrimPrefix(path, folder), "/")
-		trace = append(trace, random.ReplaceAllString(name, ".*.restore"))
-		return nil
-	}
-	disk.Fault.Store(&watch)
-	defer disk.Fault.Store(nil)
-	during := func(work func() error) []string {
-		trace = nil
-		require.NoError(t, work())
-		return trace
-	}
+		return random.ReplaceAllString(name, ".*.restore")
+	})
 	path := filepath.Join(folder, "app.db")
 	var db *sql.DB
 	open := func() (err error) {
@@ -183,13 +182,7 @@ func TestSyncsOfAReplica(t *testing.T) {
 	require.NoError(t, other.Ping())
 	require.NoError(t, replica.Replicate(ctx, logs[0]))
 
-	var trace []string
-	watch := func(path string) error {
-		trace = append(trace, strings.TrimPrefix(path, folder+"/"))
-		return nil
-	}
-	disk.Fault.Store(&watch)
-	defer disk.Fault.Store(nil)
+	during := watchSyncs(t, func(path string) string { return strings.TrimPrefix(path, folder+"/") })
 	wal, state := "b.db-wal", "b.db-mylibsql/state"
 	for _, step := range []struct {
 		name string
@@ -207,9 +200,7 @@ func TestSyncsOfAReplica(t *testing.T) {
 		{"Promote", func() error { return replica.Promote(ctx) }, []string{wal, state}},
 		{"Demote", func() error { return replica.Demote(ctx) }, []string{wal, state}},
 	} {
-		trace = nil
-		require.NoError(t, step.work(), step.name)
-		require.Equal(t, step.want, trace, step.name)
+		require.Equal(t, step.want, during(step.work), step.name)
 	}
 
 	frames, err := primary.Frames(ctx, mylibsql.Position{})
@@ -217,8 +208,8 @@ func TestSyncsOfAReplica(t *testing.T) {
 	commit()
 	_, err = frames.Next(ctx)
 	require.NoError(t, err)
-	trace = nil
-	require.NoError(t, frames.AckReplicated(primary.Stats().Committed))
-	require.Equal(t, []string{"a.db-wal"}, trace)
+	require.Equal(t, []string{"a.db-wal"}, during(func() error {
+		return frames.AckReplicated(primary.Stats().Committed)
+	}))
 	require.NoError(t, frames.Close())
 }
