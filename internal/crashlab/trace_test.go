@@ -182,7 +182,9 @@ func TestSyncsOfAReplica(t *testing.T) {
 	require.NoError(t, other.Ping())
 	require.NoError(t, replica.Replicate(ctx, logs[0]))
 
-	during := watchSyncs(t, func(path string) string { return strings.TrimPrefix(path, folder+"/") })
+	during := watchSyncs(t, func(path string) string {
+		return strings.TrimPrefix(path, folder+"/")
+	})
 	wal, state := "b.db-wal", "b.db-mylibsql/state"
 	for _, step := range []struct {
 		name string
